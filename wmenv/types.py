@@ -1,0 +1,67 @@
+"""The records that pass between the world model and whoever steps it, and how rows of them are moved.
+
+# B envs, L layers, W cached frames, N tokens, D width, H history, C token channels
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+LATENT_BOUND = 10.0
+"""Latents have unit scale; observations are clipped to this many units so that Box bounds are finite."""
+
+
+class DreamState(NamedTuple):
+    """Everything that the next dreamed step needs. The caller owns it; a step never changes it in place."""
+
+    keys: Tensor  # (B, L, W, N, D) rotated keys of the cached frames, in ring order
+    values: Tensor  # (B, L, W, N, D)
+    cached: Tensor  # (B, W) bool; False where a slot holds no frame yet
+    position: Tensor  # (B,) long, number of frames committed so far; the next slot is position % W
+    latents: Tensor  # (B, H, N, C) the last H latents, oldest first
+
+
+class StepOutput(NamedTuple):
+    """What one dreamed step returns."""
+
+    state: DreamState
+    reward: Tensor  # (B,) in the task's own unit
+    termination: Tensor  # (B,) probability in [0, 1]
+
+
+class EncoderState(NamedTuple):
+    """A streaming encoder over real observations: the convolution's memory and the last H latents."""
+
+    memory: Tensor  # (B, M) flattened past activations; M = 0 for a state tokenizer
+    latents: Tensor  # (B, H, N, C)
+
+
+Rows = TypeVar("Rows", bound=tuple)
+
+
+def select_rows(mask: Tensor, new: Rows, old: Rows) -> Rows:
+    """Rows of `new` where `mask` (B,) is True, of `old` elsewhere."""
+
+    def pick(n: Tensor, o: Tensor) -> Tensor:
+        return torch.where(mask.view(-1, *[1] * (n.ndim - 1)), n, o)
+
+    return type(new)(*map(pick, new, old))
+
+
+def gather_rows(index: Tensor, state: Rows) -> Rows:
+    """The rows `index` (K,) of `state`, as a new state of K rows."""
+    return type(state)(*(field[index] for field in state))
+
+
+def scatter_rows(state: Rows, index: Tensor, rows: Rows) -> Rows:
+    """A copy of `state` whose rows `index` (K,) are those of `rows` (K rows)."""
+
+    def put(field: Tensor, row: Tensor) -> Tensor:
+        out = field.clone()
+        out[index] = row
+        return out
+
+    return type(state)(*map(put, state, rows))
