@@ -1,0 +1,82 @@
+"""What the dynamics and the heads are trained on: flow matching with a noise level of its own for every frame.
+
+# B rows, F frames, N tokens, C channels
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from ..data.windows import Clip
+from ..dynamics import Dynamics
+from ..heads import TransitionHeads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForcingConfig:
+    """How noise is drawn.
+
+    Attributes:
+        full_noise: share of targets that start from pure noise, the level that a one-step sampler meets.
+        context_noise: largest usual noise level of a context frame; teaches the model to go on from its own small
+            errors (GameNGen, arXiv 2408.14837, section 3.2.1).
+        free_context: share of contexts with a level from all of [0, 1] (diffusion forcing, arXiv 2407.01392).
+    """
+
+    full_noise: float = 0.6
+    context_noise: float = 0.3
+    free_context: float = 0.05
+
+
+def draw_levels(shape: tuple[int, int], config: ForcingConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(context levels, target levels), each `shape` = (B, F), independent per frame."""
+
+    def uniform() -> Tensor:
+        return torch.rand(shape, generator=generator)
+
+    target = torch.where(uniform() < config.full_noise, torch.ones(shape), uniform())
+    # half of the clips have clean contexts: that is what a dream begins with
+    usual = uniform() * config.context_noise * torch.rand(shape[0], 1, generator=generator).mul(2).sub(1).clamp(min=0)
+    context = torch.where(uniform() < config.free_context, uniform(), usual)
+    return context, target
+
+
+def noisy_context(clip: Clip, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    """Context latents (B, F, N, C) whose change since the frame before is noised to `level` (B, F)."""
+    base = torch.cat((clip.first.unsqueeze(1), clip.latent[:, :-1]), dim=1)
+    noise = torch.randn(clip.latent.shape, generator=generator) * scale
+    return clip.latent + level[..., None, None] * (noise - (clip.latent - base))
+
+
+def forcing_loss(
+    dynamics: Dynamics, heads: TransitionHeads, clip: Clip, config: ForcingConfig, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The summed loss and its parts.
+
+    'dynamics' is the squared error of y in units of the usual change (1.0 = copying the last frame), 'reward' the
+    squared error in units of the reward's spread, 'termination' a cross-entropy.
+    """
+    context_level, level = draw_levels(clip.valid.shape, config, generator)
+    context = noisy_context(clip, context_level, dynamics.delta_scale, generator)
+    base = torch.cat((clip.first.unsqueeze(1), context[:, :-1]), dim=1)
+    change = (clip.latent - base) / dynamics.delta_scale
+    tau = level[..., None, None]
+    noised = (1 - tau) * change + tau * torch.randn(change.shape, generator=generator)
+    answer = dynamics(context, context_level, noised, level, clip.action, clip.valid, clip.first)
+    weight = clip.target.float()
+    count = weight.sum()
+    error = (answer - change).square().mean((-2, -1))
+    dynamics_loss = (error * weight).sum() / count
+
+    reward, logit = heads(base, context, clip.action)
+    wanted = (clip.reward - heads.reward_mean) / heads.reward_scale
+    near = weight * (context_level <= config.context_noise)  # a frame that is mostly noise has no reward to learn
+    reward_loss = ((reward - wanted).square() * near).sum() / near.sum()
+    termination = binary_cross_entropy_with_logits(logit, clip.terminated.float(), reduction="none")
+    termination_loss = (termination * near).sum() / near.sum()
+    parts = {"dynamics": dynamics_loss, "reward": reward_loss, "termination": termination_loss}
+    return dynamics_loss + reward_loss + termination_loss, parts

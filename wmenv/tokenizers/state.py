@@ -1,0 +1,77 @@
+"""State vectors as tokens: the coordinates of each joint or body, in units of their own spread, side by side.
+
+The map is affine and exactly invertible, so nothing is lost here and 'decoding' a dream gives SI units again.
+
+# B rows (any leading axes), S state coordinates, N tokens, C channels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def group_slots(groups: Sequence[int], max_tokens: int) -> tuple[list[int], int, int]:
+    """Place each coordinate in a token.
+
+    Args:
+        groups: for each coordinate the joint or body that it belongs to.
+        max_tokens: neighbouring joints share a token when there are more joints than this.
+
+    Returns:
+        (slot of each coordinate in the flattened (N * C) token, N, C).
+    """
+    order = list(dict.fromkeys(groups))
+    tokens = min(len(order), max_tokens)
+    token_of = {group: rank * tokens // len(order) for rank, group in enumerate(order)}
+    filled = [0] * tokens
+    places = []
+    for group in groups:
+        token = token_of[group]
+        places.append((token, filled[token]))
+        filled[token] += 1
+    channels = max(filled)
+    return [token * channels + channel for token, channel in places], tokens, channels
+
+
+class StateTokenizer(nn.Module):
+    """Normalise a state vector and lay it out as (N, C) tokens; empty channels hold zero."""
+
+    def __init__(self, slots: Sequence[int], num_tokens: int, token_dim: int) -> None:
+        super().__init__()
+        self.num_tokens, self.token_dim = num_tokens, token_dim
+        self.grid = (num_tokens, 1)
+        self.register_buffer("slots", torch.tensor(list(slots), dtype=torch.long))
+        self.register_buffer("mean", torch.zeros(len(slots)))
+        self.register_buffer("scale", torch.ones(len(slots)))
+        self.slots: Tensor
+        self.mean: Tensor
+        self.scale: Tensor
+
+    def fit(self, states: Tensor) -> None:
+        """Take mean and spread from recorded states (M, S). A coordinate that never moves gets scale 1."""
+        self.mean.copy_(states.mean(0))
+        spread = states.std(0)
+        self.scale.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+
+    def encode(self, states: Tensor) -> Tensor:
+        """States (..., S) in SI units -> latents (..., N, C)."""
+        flat = states.new_zeros(*states.shape[:-1], self.num_tokens * self.token_dim)
+        flat[..., self.slots] = (states - self.mean) / self.scale
+        return flat.unflatten(-1, (self.num_tokens, self.token_dim))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (..., N, C) -> states (..., S) in SI units."""
+        return latents.flatten(-2)[..., self.slots] * self.scale + self.mean
+
+    # ---- streaming: a state needs no memory
+
+    def stream_start(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """First observation (B, S) -> (memory (B, 0), latent (B, N, C))."""
+        return states.new_zeros(states.shape[0], 0), self.encode(states)
+
+    def stream_step(self, memory: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Next observation (B, S) -> (memory, latent)."""
+        return memory, self.encode(states)
