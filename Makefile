@@ -1,0 +1,47 @@
+# Each target first makes .venv with all dependencies when it is missing or out of date (tools/setup.sh).
+# On a fresh Debian machine with Python 3.11 or 3.12, git and make, `make demo` and `make test` are all it takes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+export WANDB_MODE ?= offline
+
+BIN := .venv/bin
+OUT ?= runs/demo
+WORKERS ?= 2
+BENCHMARKS := $(filter-out __init__ common readme,$(basename $(notdir $(wildcard benchmarks/*.py))))
+
+.PHONY: help install demo test test-slow check bench readme clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: ## set up .venv (PYTHON=... chooses the interpreter)
+	@tools/setup.sh
+
+demo: install ## record, train, imagine and evaluate; writes runs/demo/report.html (OUT=... to choose)
+	@$(BIN)/wmenv demo --out "$(OUT)"
+
+test: install ## run the tests (ARGS=... are pytest's)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-slow: install ## run the tests that take minutes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: install ## ruff, pyright on the public faces, and the layering test
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/python -m pytest -q tests/test_layering.py
+	@$(BIN)/python -m benchmarks.readme --check
+
+bench: install ## measure everything in benchmarks/ (or: make bench BENCHMARKS=speed), then refresh README's tables
+	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@$(BIN)/python -m benchmarks.readme
+
+readme: install ## refresh README's tables from results/ and benchmarks/
+	@$(BIN)/python -m benchmarks.readme
+
+clean: ## remove .venv, caches and builds; runs/ stays
+	@rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +

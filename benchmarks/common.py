@@ -1,0 +1,119 @@
+"""What every benchmark shares: how a rate is measured, and how a result is stored with its command and hardware."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+
+FOLDER = Path(__file__).parent
+VERSIONS = ("wmenv", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
+
+Value = str | float | int | bool | None
+
+
+def write(name: str, rows: Sequence[Mapping[str, Value]], *, notes: str = "", folder: Path = FOLDER) -> Path:
+    """Stores `rows` as `folder/name.json` beside the command, the hardware and the versions that made them.
+
+    No date and no path of this machine enters the file; floats keep four significant digits, so that a rerun
+    changes only what was measured.
+
+    Args:
+        name: The benchmark's name, which is its module's.
+        rows: Flat records, one a line of the table; the first row's keys are its columns.
+        notes: One sentence that a reader needs beside the table.
+        folder: Where the file goes.
+
+    Returns:
+        The file's path.
+    """
+    report = {
+        "name": name,
+        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "hardware": hardware(),
+        "versions": versions(),
+        "notes": notes,
+        "rows": [{key: _rounded(value) for key, value in row.items()} for row in rows],
+    }
+    path = folder / f"{name}.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0, repeats: int = 5) -> float:
+    """How many units `function` does per second: the median of `repeats` timed stretches after one warm-up call.
+
+    Args:
+        function: Called without arguments; each call does `units` units of work.
+        units: Units per call, for instance the number of environments that one step moves.
+        seconds: Wall time of all stretches together.
+        repeats: Number of stretches.
+
+    Returns:
+        Units per second.
+    """
+    function()
+    rates = []
+    for _ in range(repeats):
+        calls, start = 0, time.perf_counter()
+        while calls == 0 or time.perf_counter() - start < seconds / repeats:
+            function()
+            calls += 1
+        rates.append(calls * units / (time.perf_counter() - start))
+    return median(rates)
+
+
+def hardware() -> dict[str, Value]:
+    """The processor, its cores that this process may use, memory in GiB, and the CUDA GPU if there is one."""
+    return {"cpu": _cpu_name(), "cores": _cores(), "memory_gib": _memory_gib(), "gpu": _gpu_name()}
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages on which speed and results depend."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _rounded(value: Value) -> Value:
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"benchmark value: expected a finite number, got {value}; mend the measurement")
+    return float(f"{value:.4g}")
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
+
+
+def _gpu_name() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None

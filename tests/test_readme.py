@@ -1,0 +1,99 @@
+"""Keeps README honest: its tables come from stored results, its commands exist, and its code compiles."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import common, readme
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+HARDWARE = {"cpu": "Test", "cores": 2, "memory_gib": 8, "gpu": None}
+
+
+def line(**fields: object) -> str:
+    row = {"task": "wmenv/Toy-v0", "modality": "state", "seed": 0, "command": "wmenv demo", "hardware": HARDWARE}
+    return json.dumps(row | {"returns": {}} | fields) + "\n"
+
+
+def arm(mean: float) -> dict[str, float]:
+    return {"mean": mean, "sem": 1.0, "episodes": 50}
+
+
+def test_tables_are_in_sync():
+    assert readme.render(TEXT) == TEXT, "run: make readme"
+
+
+def test_every_make_target_named_in_the_documents_exists():
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
+    for document in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:`|^ *)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
+
+
+def test_ci_runs_the_readme_command():
+    assert re.search(r"^make test\b", TEXT, flags=re.MULTILINE)
+    assert re.search(r"^exec make test$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_python_examples_compile():
+    examples = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert examples
+    for example in examples:
+        compile(example, "README.md", "exec")
+
+
+def test_links_within_the_project_exist():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", TEXT):
+        assert (ROOT / target).exists(), target
+
+
+def test_runs_join_their_arms_and_average_over_seeds(tmp_path: Path):
+    returns = {"random": arm(-40), "zero": arm(0), "dream": arm(8), "real_equal_steps": arm(2)}
+    lines = [line(seed=0, returns=returns, real_steps=1000), line(seed=0, returns={"real_equal_policy_steps": arm(10)})]
+    lines += [line(seed=1, returns=returns | {"dream": arm(10), "real_equal_policy_steps": arm(10)})]
+    (tmp_path / "toy.jsonl").write_text("".join(lines), encoding="utf-8")
+    row = readme.results_table(readme.load_runs(tmp_path)).splitlines()[2]
+    # floor 0 (zero action, the better one), ceiling 10, dream (8 + 10) / 2; its standard error is sqrt(2) / sqrt(2)
+    assert "| Toy-v0 | state | 2 | 1,000 |" in row
+    assert "**9.00 ± 1.00**" in row and "| 90% | – |" in row
+
+
+def test_a_missed_bar_is_said_in_the_table(tmp_path: Path):
+    arms = {"random": arm(0), "zero": arm(-1), "dream": arm(1), "real_equal_steps": arm(2)}
+    text = line(returns=arms | {"real_equal_policy_steps": arm(10)}, note="too few seeds")
+    (tmp_path / "toy.jsonl").write_text(text, encoding="utf-8")
+    row = readme.results_table(readme.load_runs(tmp_path)).splitlines()[2]
+    assert "| 10% | does not beat PPO with equal real steps; below 80%; too few seeds |" in row
+
+
+@pytest.mark.parametrize("text", ["{", line(returns={"dreams": arm(1)}), '{"task": "x"}'])
+def test_a_bad_result_line_is_named(tmp_path: Path, text: str):
+    (tmp_path / "bad.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"bad\.jsonl:1: expected"):
+        readme.load_runs(tmp_path)
+
+
+def test_benchmarks_are_stored_with_command_and_hardware(tmp_path: Path):
+    path = common.write("speed", [{"what": "step", "per_second": 1234.5678, "cached": True}], folder=tmp_path)
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report["rows"] == [{"what": "step", "per_second": 1235.0, "cached": True}]
+    assert report["command"].startswith("python -m benchmarks.speed") and report["hardware"]["cores"] >= 1
+    table = readme.bench_table(report)
+    assert "| step | 1,235 | True |" in table and report["hardware"]["cpu"] in table
+    with pytest.raises(ValueError, match="finite"):
+        common.write("speed", [{"per_second": float("nan")}], folder=tmp_path)
+
+
+def test_rate_counts_units():
+    assert common.rate(lambda: None, units=1000, seconds=0.01) > 1000
+
+
+def test_stored_benchmarks_are_readable():
+    for path in sorted((ROOT / "benchmarks").glob("*.json")):
+        assert readme.bench_table(json.loads(path.read_text(encoding="utf-8"))).startswith("|"), path.name
