@@ -57,7 +57,7 @@ def write_bytes(path: Path | str, data: bytes | bytearray | memoryview) -> None:
         OSError: The disk is full, the folder is missing or may not be written.
     """
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=f"-{path.name}", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -1,0 +1,72 @@
+"""Minimum, maximum, mean and spread of each column: LeRobot's meta/stats.json, added up append by append.
+
+The files of one append carry their own part, so the whole is rebuilt without reading the data again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stats = dict[str, dict[str, Any]]
+"""For each feature: min, max, mean, std (population) and count, as nested lists."""
+
+_FRAME_STRIDE = 16
+
+
+def column_stats(columns: dict[str, NDArray]) -> Stats:
+    """Statistics over the rows of each column, (N,) or (N, D)."""
+    return {name: _summary(np.asarray(v, np.float64).reshape(len(v), -1)) for name, v in columns.items()}
+
+
+def frame_stats(frames: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
+    """Statistics of each colour in [0, 1] over the first of every 16 frames, shaped (3, 1, 1) as LeRobot wants.
+
+    Args:
+        frames: For each episode (T + 1, H, W, 3) uint8.
+
+    Returns:
+        min, max, mean, std and count (the number of frames looked at).
+    """
+    some = np.concatenate([part[::_FRAME_STRIDE] for part in frames])
+    part = _summary(some.reshape(-1, 3).astype(np.float64) / 255.0)
+    shaped = {key: [[[v]] for v in part[key]] for key in ("min", "max", "mean", "std")}
+    return {**shaped, "count": [len(some)]}
+
+
+def merge(parts: Iterable[Stats]) -> Stats:
+    """The statistics of all rows from those of their parts, in order (the order fixes the rounding)."""
+    total: Stats = {}
+    for part in parts:
+        for name, new in part.items():
+            total[name] = _merge_two(total[name], new) if name in total else new
+    return total
+
+
+def _summary(rows: NDArray[np.float64]) -> dict[str, Any]:
+    return {
+        "min": rows.min(0).tolist(),
+        "max": rows.max(0).tolist(),
+        "mean": rows.mean(0).tolist(),
+        "std": rows.std(0).tolist(),
+        "count": [len(rows)],
+    }
+
+
+def _merge_two(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    count_a, count_b = a["count"][0], b["count"][0]
+    count = count_a + count_b
+    mean_a, mean_b, std_a, std_b = (np.asarray(x) for x in (a["mean"], b["mean"], a["std"], b["std"]))
+    mean = mean_a + (mean_b - mean_a) * (count_b / count)
+    # Chan et al. 1979, eq. 2.1b: variances of two samples joined without the samples.
+    variance = (count_a * std_a**2 + count_b * std_b**2) / count + (mean_b - mean_a) ** 2 * count_a * count_b / count**2
+    return {
+        "min": np.minimum(a["min"], b["min"]).tolist(),
+        "max": np.maximum(a["max"], b["max"]).tolist(),
+        "mean": mean.tolist(),
+        "std": np.sqrt(variance).tolist(),
+        "count": [count],
+    }
