@@ -1,0 +1,271 @@
+"""Draws small pictures of a task fast: a painted copy of the model, no planes, no lamps, one context per process."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import math
+import os
+import threading
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import DARK_GREY, LIGHT_GREY, PALETTE, Camera, Ground
+from .errors import TaskError
+from .graphics import make_context
+
+LARGEST_SIZE = 2048
+SMALLEST_SIZE = 8
+SPARE_GEOMS = 64
+DISTANCE = 10.0  # m from the camera to its lookat; an orthographic picture does not depend on it
+DISC_THICKNESS = 0.001  # m
+_SLICES, _STACKS = 12, 6  # polygons around and along a round geom; the outline is within 4% of its radius
+
+
+class _Canvas:
+    """An OpenGL context with the meshes of one model on it, shared by all environments of a task and size."""
+
+    def __init__(self, painted: mujoco.MjModel, pixels: int) -> None:
+        self.users = 0
+        self.gl = make_context(pixels, pixels)
+        self.context = mujoco.MjrContext(painted, mujoco.mjtFontScale.mjFONTSCALE_50)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
+        self.rect = mujoco.MjrRect(0, 0, pixels, pixels)
+        self.buffer = np.empty((pixels, pixels, 3), np.uint8)
+
+    def draw(self, scene: mujoco.MjvScene) -> NDArray[np.uint8]:
+        """The picture of `scene`, upside down, in a buffer that the next call overwrites."""
+        self.gl.make_current()
+        mujoco.mjr_render(self.rect, scene, self.context)
+        mujoco.mjr_readPixels(self.buffer, None, self.rect, self.context)
+        return self.buffer
+
+    def free(self) -> None:
+        self.gl.make_current()
+        self.context.free()
+        self.gl.free()
+
+
+_canvases: dict[tuple, _Canvas] = {}
+_pool_pid: list[int] = []
+
+
+@atexit.register
+def _free_canvases() -> None:
+    """Free what this process made, before the driver's own exit handler runs."""
+    if _pool_pid == [os.getpid()]:
+        for canvas in _canvases.values():
+            canvas.free()
+    _canvases.clear()
+
+
+class Renderer:
+    """Draws one MuJoCo model through one `Camera`. Nothing is asked of OpenGL before the first `draw`.
+
+    Args:
+        model: The model; a copy is painted, the model itself is never changed.
+        camera: Where to look and how to paint.
+        key: Renderers with equal keys draw models with the same meshes, and share a context.
+
+    Raises:
+        TaskError: The camera names a body or geom that the model does not have.
+    """
+
+    def __init__(self, model: mujoco.MjModel, camera: Camera, key: object) -> None:
+        self._camera = camera
+        self._key = key
+        self._painted = paint(model, camera)
+        self._scene = mujoco.MjvScene(self._painted, model.ngeom + model.nsite + 2 * model.ntendon + SPARE_GEOMS)
+        for flag in ("SHADOW", "REFLECTION", "HAZE", "SKYBOX", "FOG"):
+            self._scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+        self._option = mujoco.MjvOption()
+        self._view = mujoco.MjvCamera()
+        self._body = -1 if camera.track_body is None else _find(model, mujoco.mjtObj.mjOBJ_BODY, camera.track_body)
+        self._held: dict[tuple, _Canvas] = {}
+
+    def draw(self, data: mujoco.MjData, size: int) -> NDArray[np.uint8]:
+        """The picture of `data`.
+
+        Args:
+            data: A state of the model whose kinematics are up to date.
+            size: Width and height, pixels.
+
+        Returns:
+            A new array (size, size, 3), red, green, blue in 0 to 255, top row first.
+
+        Raises:
+            TaskError: No OpenGL context can be had.
+        """
+        factor = self._camera.supersample
+        canvas = self._canvas(size * factor)
+        mujoco.mjv_updateScene(
+            self._painted, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
+        )
+        self._aim(data)
+        if self._camera.ground is not None:
+            self._lay(self._camera.ground)
+        return shrink(canvas.draw(self._scene)[::-1], factor)
+
+    def close(self) -> None:
+        """Give the shared context back; the last user frees it."""
+        for key, canvas in self._held.items():
+            canvas.users -= 1
+            if canvas.users == 0 and _canvases.get(key) is canvas and _pool_pid == [os.getpid()]:
+                del _canvases[key]
+                canvas.free()
+        self._held.clear()
+
+    def _canvas(self, pixels: int) -> _Canvas:
+        if _pool_pid != [os.getpid()]:  # a forked child must not draw on its parent's context
+            if _pool_pid:
+                _forget_parent()
+                self._held.clear()
+            _pool_pid[:] = [os.getpid()]
+        key = (self._key, pixels, threading.get_ident())
+        if key not in self._held:
+            if key not in _canvases:
+                self._painted.vis.global_.offwidth = self._painted.vis.global_.offheight = pixels
+                _canvases[key] = _Canvas(self._painted, pixels)
+            _canvases[key].users += 1
+            self._held[key] = _canvases[key]
+        return self._held[key]
+
+    def _aim(self, data: mujoco.MjData) -> None:
+        camera = self._camera
+        lookat = np.array(camera.lookat)
+        for axis in camera.axes:
+            lookat[axis] += data.xpos[self._body, axis]
+        self._lookat = lookat
+        forward = np.array(camera.forward)
+        half_height = (camera.height or camera.width) / 2
+        for eye in self._scene.camera:
+            eye.pos[:] = lookat - DISTANCE * forward
+            eye.forward[:] = forward
+            eye.up[:] = camera.up
+            eye.orthographic = 1
+            eye.frustum_center, eye.frustum_width = 0.0, camera.width / 2
+            eye.frustum_bottom, eye.frustum_top = -half_height, half_height
+            eye.frustum_near, eye.frustum_far = 0.1, 2 * DISTANCE
+
+    def _lay(self, ground: Ground) -> None:
+        """Add the ground's blocks around the lookat: a dark slab and lighter blocks at fixed places on it."""
+        x, y = float(self._lookat[0]), float(self._lookat[1])
+        half, depth = ground.thickness / 2, ground.depth or DISTANCE / 2
+        middle = ground.top - half
+        reach = 0.75 * self._camera.width + ground.period
+        self._box((x, y if ground.depth else 0.0, middle), (reach, depth, half), DARK_GREY)
+        block = ground.period / 4
+        eps = 0.004  # m that a light block stands out, so that it wins over the slab
+        columns = range(math.floor((x - reach) / ground.period), math.ceil((x + reach) / ground.period) + 1)
+        for column in columns:
+            colour = LIGHT_GREY if ground.ramp is None else _ramp(column * ground.period / ground.ramp)
+            if not ground.depth:
+                self._box((column * ground.period, 0.0, middle), (block, depth + eps, half + eps), colour)
+                continue
+            rows = range(math.floor((y - depth) / ground.period), math.ceil((y + depth) / ground.period) + 1)
+            for row in rows:
+                for shift in (0.0, 2 * block):
+                    at = (column * ground.period + shift, row * ground.period + shift, middle)
+                    self._box(at, (block, block, half + eps), colour)
+
+    def _box(self, at: tuple[float, float, float], half: tuple[float, float, float], colour: tuple) -> None:
+        scene = self._scene
+        if scene.ngeom < scene.maxgeom:
+            mujoco.mjv_initGeom(
+                scene.geoms[scene.ngeom],
+                mujoco.mjtGeom.mjGEOM_BOX,
+                np.array(half),
+                np.array(at),
+                np.eye(3).ravel(),
+                np.array([*colour, 1.0], np.float32),
+            )
+            scene.ngeom += 1
+
+
+def _ramp(place: float) -> tuple[float, float, float]:
+    """A colour that changes evenly from blue at -1 through grey to red at +1."""
+    t = min(max((place + 1) / 2, 0.0), 1.0)
+    return (0.1 + 0.9 * t, 0.45, 1.0 - 0.9 * t)
+
+
+def _forget_parent() -> None:
+    """Drop the contexts inherited through a fork: they belong to the parent and are neither used nor freed here."""
+    for canvas in _canvases.values():
+        _abandoned.append(canvas)
+    _canvases.clear()
+
+
+_abandoned: list[Any] = []
+
+
+def _find(model: mujoco.MjModel, kind: mujoco.mjtObj, name: str) -> int:
+    index = mujoco.mj_name2id(model, kind, name)
+    if index < 0:
+        raise TaskError(f"camera: expected the name of a {kind.name[6:].lower()} of the model, got {name!r}")
+    return index
+
+
+def paint(model: mujoco.MjModel, camera: Camera) -> mujoco.MjModel:
+    """A copy of `model` for drawing alone: flat colours, few polygons, no planes, no shadows, no multisampling."""
+    painted = copy.copy(model)
+    quality = painted.vis.quality
+    quality.shadowsize = quality.offsamples = 0
+    quality.numslices, quality.numstacks, quality.numquads = _SLICES, _STACKS, 1
+    lamp = painted.vis.headlight
+    lamp.active = 1
+    lamp.specular[:] = 0.0
+    lamp.ambient[:] = 0.45 if camera.shading else 1.0
+    lamp.diffuse[:] = 0.6 if camera.shading else 0.0
+    painted.light_active[:] = 0
+    painted.mat_emission[:] = painted.mat_specular[:] = painted.mat_reflectance[:] = 0.0
+    painted.geom_matid[:] = painted.site_matid[:] = painted.tendon_matid[:] = -1
+    painted.site_rgba[:, 3] = 0.0
+    names = [model.geom(i).name for i in range(model.ngeom)]
+    for kind in (camera.colours, camera.sizes, camera.hidden, camera.discs):
+        for name in kind:
+            if name not in names and (kind is not camera.colours or name not in _body_names(model)):
+                raise TaskError(f"camera: expected the name of a geom of the model, got {name!r}")
+    for i, name in enumerate(names):
+        body = int(model.geom_bodyid[i])
+        colour = camera.colours.get(name) or camera.colours.get(model.body(body).name) or PALETTE[body % len(PALETTE)]
+        is_plane = model.geom_type[i] == mujoco.mjtGeom.mjGEOM_PLANE
+        visible = model.geom_rgba[i, 3] > 0 and not is_plane and name not in camera.hidden
+        painted.geom_rgba[i] = [*colour, float(visible)]
+        if name in camera.sizes:
+            size = camera.sizes[name]
+            painted.geom_size[i, : len(size)] = size
+        if name in camera.discs:
+            painted.geom_type[i] = mujoco.mjtGeom.mjGEOM_CYLINDER
+            painted.geom_size[i] = (camera.discs[name], DISC_THICKNESS, 0.0)
+    return painted
+
+
+def _body_names(model: mujoco.MjModel) -> set[str]:
+    return {model.body(i).name for i in range(model.nbody)}
+
+
+def shrink(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """`picture` (factor * S, factor * S, 3) averaged down to (S, S, 3); a new array."""
+    if factor == 1:
+        return picture.copy()
+    rows = picture[::2].astype(np.uint16)
+    rows += picture[1::2]
+    total = rows[:, ::2] + rows[:, 1::2]
+    total += 2
+    total >>= 2
+    return shrink(total.astype(np.uint8), factor // 2) if factor > 2 else total.astype(np.uint8)
+
+
+def check_size(size: object, name: str = "size") -> int:
+    """`size` as a picture's width in pixels.
+
+    Raises:
+        TaskError: It is not a whole number from 8 to 2048.
+    """
+    whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+    if not whole or not SMALLEST_SIZE <= int(size) <= LARGEST_SIZE:  # type: ignore[call-overload]
+        raise TaskError(f"{name}: expected a whole number from {SMALLEST_SIZE} to {LARGEST_SIZE} pixels, got {size!r}")
+    return int(size)  # type: ignore[call-overload]
