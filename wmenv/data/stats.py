@@ -32,9 +32,16 @@ def frame_stats(frames: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
         min, max, mean, std and count (the number of frames looked at).
     """
     some = np.concatenate([part[::_FRAME_STRIDE] for part in frames])
-    part = _summary(some.reshape(-1, 3).astype(np.float64) / 255.0)
-    shaped = {key: [[[v]] for v in part[key]] for key in ("min", "max", "mean", "std")}
-    return {**shaped, "count": [len(some)]}
+    levels = np.arange(256) / 255.0
+    out: dict[str, Any] = {key: [] for key in ("min", "max", "mean", "std")}
+    for colour in range(3):
+        share = np.bincount(some[..., colour].reshape(-1), minlength=256) / some[..., colour].size
+        mean = float(share @ levels)
+        present = levels[share > 0]
+        values = (present[0], present[-1], mean, np.sqrt(share @ (levels - mean) ** 2))
+        for key, value in zip(out, values, strict=True):
+            out[key].append([[float(value)]])
+    return {**out, "count": [len(some)]}
 
 
 def merge(parts: Iterable[Stats]) -> Stats:
