@@ -1,0 +1,25 @@
+"""Dreams as Gymnasium environments: one functional core, its faces, and what checks them.
+
+`DreamEnv` and `DreamVectorEnv` step a world model; `LatentObservation` and `LatentVectorObservation` let a real task be
+seen through the same latents; `lint` looks for the bugs that losses do not show.
+"""
+
+from .core import CoreState, CoreStep, DreamCore
+from .frames import tile_frames
+from .model import DreamModel
+from .options import DreamClosed, DreamNotReset
+from .single import DreamEnv
+from .vector import DreamSnapshot, DreamVectorEnv
+
+__all__ = [
+    "CoreState",
+    "CoreStep",
+    "DreamClosed",
+    "DreamCore",
+    "DreamEnv",
+    "DreamModel",
+    "DreamNotReset",
+    "DreamSnapshot",
+    "DreamVectorEnv",
+    "tile_frames",
+]

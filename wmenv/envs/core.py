@@ -1,0 +1,175 @@
+"""The dream as a function: rows of (model state, seed, counter, elapsed) go in, the next rows come out.
+
+All three faces (DreamEnv, DreamVectorEnv, DreamVecEnv) step this one core, so they cannot disagree. A row depends on
+nothing but itself. Its randomness is Philox(seed, counter): `counter` counts the row's draws (one for each step, one
+for each reset) since it was seeded and is not set back by a reset, so that every episode of a row is another one.
+
+# B envs, K rows reset, S denoising steps, N tokens, C channels, A action size
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..random import integers, normal
+from ..types import DreamState
+from .invariant import map_rows, run_in_chunks
+from .model import DreamModel
+
+
+class CoreState(NamedTuple):
+    """Everything that the next step of each row needs, its random numbers included."""
+
+    dream: DreamState
+    seed: Tensor  # (B,) long
+    counter: Tensor  # (B,) long, draws since seeding
+    elapsed: Tensor  # (B,) long, steps of this episode
+
+
+class CoreStep(NamedTuple):
+    """What one step of the core returns."""
+
+    state: CoreState
+    reward: Tensor  # (B,) float32, 0 where diverged
+    terminated: Tensor  # (B,) bool
+    truncated: Tensor  # (B,) bool; like Gymnasium's TimeLimit it may be True together with `terminated`
+    diverged: Tensor  # (B,) bool; the model gave a number that is not finite: the row is truncated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DreamCore:
+    """Pure functions over `CoreState`.
+
+    Args:
+        model: what dreams.
+        starts: (K,) long, the recorded contexts that episodes begin from; on the model's device.
+        horizon: steps after which an episode is truncated.
+        steps: S, denoising steps of each dreamed frame.
+        batch_invariant: run forwards in chunks of one size, so that a row's floats do not depend on the batch.
+    """
+
+    model: DreamModel
+    starts: Tensor
+    horizon: int
+    steps: int
+    batch_invariant: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.starts) == 0:
+            raise InputError("starts: expected recorded start contexts, got none; use starts='any' or record episodes")
+
+    def begin(self, seed: Tensor, counter: Tensor, start: Tensor | None = None) -> tuple[CoreState, Tensor]:
+        """New episodes in every row.
+
+        Args:
+            seed: long (B,).
+            counter: long (B,), draws since seeding; 0 in a row that has just been seeded.
+            start: long (B,), the recorded contexts to begin from; by default each row draws its own.
+
+        Returns:
+            The rows, and the contexts (B,) that the episodes begin from.
+        """
+        start = self.draw_starts(seed, counter) if start is None else start
+        with torch.no_grad():
+            if self.batch_invariant:
+                dream = run_in_chunks(self.model.start, seed, start)
+            else:
+                dream = self.model.start(start)
+        return CoreState(dream, seed, counter + 1, torch.zeros_like(counter)), start
+
+    def draw_starts(self, seed: Tensor, counter: Tensor) -> Tensor:
+        """The recorded context (B,) that each row draws."""
+        return self.starts[integers(seed, counter, len(self.starts))]
+
+    def reset_rows(
+        self, state: CoreState, index: Tensor, start: Tensor | None = None, *, consume: bool = False
+    ) -> tuple[CoreState, Tensor]:
+        """Begin a new episode in the rows `index` (K,); all others stay bit for bit as they are.
+
+        Args:
+            state: B rows.
+            index: long (K,), which of them begin anew.
+            start: long (K,), the recorded contexts to begin from; by default each row draws its own.
+            consume: write into `state`'s tensors instead of copies of them; `state` must then not be used again.
+
+        Returns:
+            The rows, and the contexts (K,) that the new episodes begin from.
+        """
+        rows, start = self.begin(state.seed[index], state.counter[index], start)
+        return write_rows(state, index, rows, consume=consume), start
+
+    def step(self, state: CoreState, action: Tensor) -> CoreStep:
+        """One dreamed step of every row; `state` is left as it is. Resets nothing.
+
+        Args:
+            state: B rows.
+            action: (B, A) float32, finite and within the action box.
+        """
+        c = self.model.config
+        noise = normal(state.seed, state.counter, (self.steps, c.num_tokens, c.token_dim))
+        with torch.no_grad():
+            if self.batch_invariant:
+                out = run_in_chunks(self.model.step, state.seed, state.dream, action, noise)
+            else:
+                out = self.model.step(state.dream, action, noise)
+            finite = out.state.latents.flatten(1).isfinite().all(dim=1)
+            finite &= out.reward.isfinite() & out.termination.isfinite()
+        elapsed = state.elapsed + 1
+        return CoreStep(
+            state=CoreState(out.state, state.seed, state.counter + 1, elapsed),
+            reward=torch.where(finite, out.reward, 0.0),
+            terminated=(out.termination > 0.5) & finite,
+            truncated=(elapsed >= self.horizon) | ~finite,
+            diverged=~finite,
+        )
+
+    def observe(self, state: CoreState, obs: str = "latent") -> Tensor:
+        """What a policy sees of each row: latents (B, O), or the decoded frame or state for another `obs`."""
+        with torch.no_grad():
+            if obs == "latent":
+                return self.model.latent_observation(state.dream)
+            if self.batch_invariant:
+                return run_in_chunks(self.model.decode, state.seed, state.dream)
+            return self.model.decode(state.dream)
+
+
+def gather(state: CoreState, index: Tensor) -> CoreState:
+    """The rows `index` (K,) of `state`, as a new state of K rows."""
+    return map_rows(lambda field: field[index], state)
+
+
+def clone(state: CoreState) -> CoreState:
+    """A copy that shares no memory with `state`."""
+    return map_rows(torch.clone, state)
+
+
+def write_rows(state: CoreState, index: Tensor, rows: CoreState, *, consume: bool = False) -> CoreState:
+    """`state` with the K rows `rows` at `index` (K,); with `consume` its own tensors are written."""
+    state = state if consume else clone(state)
+    for field, row in zip((*state.dream, *state[1:]), (*rows.dream, *rows[1:]), strict=True):
+        field[index] = row
+    return state
+
+
+def fork_row(state: CoreState, source: int, targets: Tensor, seed: Tensor | None, *, keep_seed: bool) -> CoreState:
+    """`state` with the row `source` copied to the rows `targets` (K,).
+
+    Args:
+        state: B rows.
+        source: the row that is copied.
+        targets: long (K,), the rows that are overwritten.
+        seed: long (K,), new seeds of the copies, whose counters then begin at 0.
+        keep_seed: without new seeds, whether a copy keeps the seed and counter of the row that it overwrites; if not,
+            it shares the source's.
+    """
+    copies = gather(state, torch.full_like(targets, source))
+    if seed is not None:
+        copies = copies._replace(seed=seed, counter=torch.zeros_like(seed))
+    elif keep_seed:
+        copies = copies._replace(seed=state.seed[targets], counter=state.counter[targets])
+    return write_rows(state, targets, copies)

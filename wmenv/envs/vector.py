@@ -1,0 +1,313 @@
+"""Many dreams as one Gymnasium VectorEnv: one batched step of the world model is one step of every environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from ..errors import InputError
+from . import options as read
+from .core import CoreState, CoreStep, clone, fork_row, gather
+from .invariant import map_rows
+from .model import device_of, resolve_model
+
+
+class DreamSnapshot(NamedTuple):
+    """What `save_state` returns: a copy of every row, its random numbers included. Treat it as opaque."""
+
+    core: CoreState
+    ended: np.ndarray  # (N,) bool; True where DISABLED autoreset waits for a reset
+
+
+class DreamVectorEnv(VectorEnv):
+    """`num_envs` dreams of one world model, stepped together.
+
+    Environment i draws all its randomness from its own seed, so it dreams the same alone, among 64 and among 1,024: the
+    same noise always, and the same floats with `batch_invariant=True` (forwards then run in chunks of one size, which
+    costs copies; it holds on one machine with one number of torch threads).
+
+    Actions outside the box are clipped to it, as MuJoCo clips controls to their range. An action that is not finite, or
+    of another shape or kind, is an InputError and nothing is stepped. A row in which the model gives a number that is
+    not finite is truncated, its reward is 0, and `info["diverged"]` marks it.
+
+    Args:
+        model: a folder written by `WorldModel.save_pretrained`, or a world model.
+        num_envs: number of dreams, at least 1.
+        obs: "latent" (what policies learn from), or what the model decodes: "frames" or "state" (SI units).
+        horizon: steps until an episode is truncated; by default the task's own limit, or 1,000.
+        steps: denoising steps of each frame; by default the model's own.
+        device: "cpu", "cuda" or "auto" (a folder goes to the GPU when there is one, a model stays where it is).
+        starts: "any" recorded context, or "initial": only those that end at an episode's first observation.
+        batch_invariant: equal floats in every batch size, at the price of speed.
+        autoreset_mode: SAME_STEP, or DISABLED: then an ended row waits for `reset(options={"reset_mask": mask})`.
+        render_mode: "rgb_array" for frame models.
+        max_episode_steps: Gymnasium's name for an upper bound on `horizon`.
+
+    Raises:
+        InputError: if an option is out of range.
+        CheckpointError: if `model` is a folder without a sound model.
+
+    Example:
+        >>> envs = gym.make_vec("wmenv/Dream-v0", num_envs=64, model="runs/demo/model")  # doctest: +SKIP
+        >>> obs, info = envs.reset(seed=0)  # doctest: +SKIP
+        >>> obs, reward, terminated, truncated, info = envs.step(envs.action_space.sample())  # doctest: +SKIP
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def __init__(
+        self,
+        model: Any,
+        num_envs: int = 1,
+        *,
+        obs: str = "latent",
+        horizon: int | None = None,
+        steps: int | None = None,
+        device: str = "auto",
+        starts: str = "any",
+        batch_invariant: bool = False,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        self.num_envs = read.read_count("num_envs", num_envs)
+        self.autoreset_mode = read.read_autoreset(autoreset_mode)
+        model = resolve_model(model, device)
+        self.single_observation_space = read.observation_space(model, obs)
+        self.single_action_space = read.action_space(model)
+        read.check_render_mode(model, render_mode)
+        self.core = read.make_core(
+            model,
+            horizon=horizon,
+            limit=max_episode_steps,
+            steps=steps,
+            starts=starts,
+            batch_invariant=batch_invariant,
+        )
+        self.obs_mode, self.render_mode, self.device = obs, render_mode, device_of(model)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.metadata = {
+            "render_modes": ["rgb_array"] if model.config.modality == "frames" else [],
+            "render_fps": model.config.fps,
+            "autoreset_mode": self.autoreset_mode,
+        }
+        self._state: CoreState | None = None
+        self._ended = np.zeros(self.num_envs, dtype=bool)
+
+    @property
+    def horizon(self) -> int:
+        """Steps after which an episode is truncated."""
+        return self.core.horizon
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin new episodes.
+
+        Args:
+            seed: environment i is seeded with `seed + i` (or with seed[i]); by default each goes on in its own stream
+                of random numbers, or takes seeds from the system when it never had one.
+            options: "reset_mask" (N,) bool: only these rows begin anew. "start": an int or long (N,), the recorded
+                contexts to begin from (of masked rows only theirs are used).
+
+        Returns:
+            Observations (N, ...) and `{"start": (N,) recorded context of each row begun}` with its mask.
+
+        Raises:
+            InputError: if a seed or an option is malformed.
+            DreamNotReset: if rows are masked before a first full reset.
+        """
+        self._check_open()
+        given = dict(options or {})
+        mask = given.pop("reset_mask", None)
+        mask = np.ones(self.num_envs, dtype=bool) if mask is None else read.read_mask(mask, self.num_envs)
+        if self._state is None and not mask.all():
+            raise read.DreamNotReset("reset_mask: expected a full reset first, got a masked one; call reset() once")
+        start = read.read_starts(given.pop("start", None), self.num_envs, self.core.model.num_starts)
+        if given:
+            raise InputError(f"options: expected 'reset_mask' or 'start', got {sorted(given)}; leave them out")
+        row_seed, counter = self._read_seed(seed, mask)
+        index = np.flatnonzero(mask)
+        where = None if start is None else self._tensor(start[index])
+        if self._state is None or mask.all():
+            self._state, begun = self.core.begin(row_seed, counter, where)
+        else:
+            state = self._state._replace(seed=row_seed, counter=counter)
+            self._state, begun = self.core.reset_rows(state, self._tensor(index), where)
+        self._ended = self._ended & ~mask
+        return self._observe(self._state), self._start_info(begun, index)
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One step of every environment.
+
+        Args:
+            actions: (N, A) in the task's own units; clipped to the action box.
+
+        Returns:
+            obs (N, ...), reward (N,) float32, terminated (N,), truncated (N,) bool, info. In SAME_STEP mode a row that
+            ends is begun anew at once: its `obs` is the new episode's first, `info["final_obs"]` (a plain array of the
+            shape of `obs`) holds the ended episode's last, `info["final_info"]` its last info.
+
+        Raises:
+            InputError: if the actions are malformed; nothing was stepped then.
+            DreamNotReset: before the first reset, or if a row has ended and autoreset is DISABLED.
+        """
+        state = self._live_state()
+        if self._ended.any():
+            raise read.DreamNotReset(
+                f"step: expected live episodes, got ended rows {np.flatnonzero(self._ended).tolist()[:8]}; "
+                'call reset(options={"reset_mask": ended}) first'
+            )
+        action = torch.from_numpy(read.read_actions(actions, self.action_space)).to(self.device)
+        out = self.core.step(state, action)
+        reward, terminated, truncated, diverged = self._to_host(out)
+        obs = self._observe(out.state)
+        ended = terminated | truncated
+        info: dict[str, Any] = {}
+        if diverged.any():
+            obs = np.nan_to_num(obs)
+            info = {"diverged": diverged.copy(), "_diverged": diverged.copy()}
+        state = out.state
+        if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            state, info = self._autoreset(out.state, obs, ended, info)
+            self._state = state
+        else:
+            self._state, self._ended = state, ended
+        return obs, reward, terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """The decoded frame of each dream, uint8 (size, size, 3), as Gymnasium wants them; `tile_frames` joins them."""
+        if self.render_mode is None:
+            return None
+        return tuple(self.core.observe(self._live_state(), "frames").cpu().numpy())
+
+    def save_state(self) -> DreamSnapshot:
+        """A copy of all rows, random numbers included; `load_state` brings exactly this moment back."""
+        return DreamSnapshot(clone(self._live_state()), self._ended.copy())
+
+    def load_state(self, snapshot: DreamSnapshot) -> np.ndarray:
+        """Go back to a moment that `save_state` kept, of this environment or of one like it.
+
+        Returns:
+            The observations (N, ...) of that moment.
+
+        Raises:
+            InputError: if it is of another number of environments or of another model's shape.
+        """
+        self._check_open()
+        if not isinstance(snapshot, DreamSnapshot):
+            raise InputError(f"snapshot: expected what save_state() returned, got {type(snapshot).__name__}")
+        like = self._state
+        if like is None:
+            rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
+            like, _ = self.core.begin(rows, rows)
+        want, got = _shapes(like), _shapes(snapshot.core)
+        if want != got:
+            raise InputError(f"snapshot: expected rows of shapes {want}, got {got}; load it where it was saved")
+        self._state = map_rows(lambda field: field.to(self.device, copy=True), snapshot.core)
+        self._ended = snapshot.ended.copy()
+        return self._observe(self._state)
+
+    def fork(self, source: int, targets: Sequence[int], *, reseed: bool | Sequence[int] = False) -> np.ndarray:
+        """Let the rows `targets` stand where the row `source` stands.
+
+        Args:
+            source: the row that is copied.
+            targets: the rows that are overwritten; `source` may be among them.
+            reseed: False: they share the source's noise from here on, so equal actions give equal dreams (common
+                random numbers). True: each keeps its own seed and counter and goes its own way. A sequence: new seeds,
+                one for each target.
+
+        Returns:
+            The observations (N, ...) of all rows.
+
+        Raises:
+            InputError: if a row or a seed is out of range.
+        """
+        state = self._live_state()
+        rows = read.read_rows("targets", targets, self.num_envs)
+        (source,) = read.read_rows("source", [source], self.num_envs)
+        keep = isinstance(reseed, bool)
+        seed = None if keep else self._tensor(read.read_seeds(reseed, len(rows), optional=False))
+        self._state = fork_row(state, int(source), self._tensor(rows), seed, keep_seed=keep and bool(reseed))
+        self._ended[rows] = self._ended[source]
+        return self._observe(self._state)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Forget the dreams."""
+        self._state = None
+
+    def _autoreset(
+        self, state: CoreState, obs: np.ndarray, ended: np.ndarray, step_info: dict[str, Any]
+    ) -> tuple[CoreState, dict[str, Any]]:
+        """New episodes in the rows `ended`; their first observations are written into `obs`."""
+        final_obs = np.zeros_like(obs)
+        final_obs[ended] = obs[ended]
+        index = np.flatnonzero(ended)
+        rows = self._tensor(index)
+        state, start = self.core.reset_rows(state, rows, consume=True)
+        obs[ended] = self._observe(gather(state, rows))
+        info = {"final_obs": final_obs, "_final_obs": ended.copy()}
+        info |= {"final_info": step_info, "_final_info": ended.copy()}
+        return state, info | self._start_info(start, index)
+
+    def _to_host(self, out: CoreStep) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Reward and the three masks in one transfer."""
+        masks = (out.terminated.float(), out.truncated.float(), out.diverged.float())
+        reward, *flags = torch.stack((out.reward, *masks)).cpu().numpy()
+        terminated, truncated, diverged = (flag > 0 for flag in flags)
+        return np.array(reward), terminated, truncated, diverged
+
+    def _observe(self, state: CoreState) -> np.ndarray:
+        """Observations as an array of our own, inside the space."""
+        obs = np.array(self.core.observe(state, self.obs_mode).cpu().numpy())
+        if self.obs_mode == "state":
+            np.clip(obs, self.single_observation_space.low, self.single_observation_space.high, out=obs)
+        return obs
+
+    def _start_info(self, start: torch.Tensor, index: np.ndarray) -> dict[str, Any]:
+        starts, begun = np.zeros(self.num_envs, dtype=np.int64), np.zeros(self.num_envs, dtype=bool)
+        starts[index], begun[index] = start.cpu().numpy(), True
+        return {"start": starts, "_start": begun}
+
+    def _read_seed(
+        self, seed: int | Sequence[int | None] | None, mask: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Seed and counter of every row after `reset(seed=seed)`; Gymnasium's own generator is seeded along."""
+        new = [None] * self.num_envs if seed is None else read.read_seeds(seed, self.num_envs)
+        if seed is not None:
+            super().reset(seed=next((one for one in new if one is not None), None))
+        if self._state is None:
+            entropy = int(self.np_random.integers(2**62))
+            seeds = [entropy + i if one is None else one for i, one in enumerate(new)]
+            return self._tensor(seeds), self._tensor([0] * self.num_envs)
+        changed = [i for i, one in enumerate(new) if one is not None and mask[i]]
+        if not changed:
+            return self._state.seed, self._state.counter
+        rows = self._tensor(changed)
+        row_seed, counter = self._state.seed.clone(), self._state.counter.clone()
+        row_seed[rows], counter[rows] = self._tensor([new[i] for i in changed]), 0
+        return row_seed, counter
+
+    def _tensor(self, values: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise read.DreamClosed("env: expected an open environment, got a closed one; make a new one")
+
+    def _live_state(self) -> CoreState:
+        self._check_open()
+        if self._state is None:
+            raise read.DreamNotReset("env: expected reset() before the first step, got none; call reset(seed=0)")
+        return self._state
+
+
+def _shapes(state: CoreState) -> list[tuple[int, ...]]:
+    return [tuple(field.shape) for field in (*state.dream, *state[1:])]
