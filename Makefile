@@ -31,6 +31,7 @@ test-slow: install ## run the tests that take minutes
 
 check: install ## ruff, pyright on the public faces, and the layering test
 	@$(BIN)/ruff check .
+	@[ -x $(BIN)/pyright ] || $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[check]"
 	@$(BIN)/pyright
 	@$(BIN)/python -m pytest -q tests/test_layering.py
 	@$(BIN)/python -m benchmarks.readme --check

@@ -228,7 +228,7 @@ def check_room(folder: Path) -> Iterator[Finding]:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     disk = shutil.disk_usage(existing).free / GIB
     status = "ok" if disk >= 2 else "note" if disk >= 0.2 else "broken"
-    fix = "" if status == "ok" else "free some; a demo writes below 1 GiB, an environment 1.2 GiB or more"
+    fix = "" if status == "ok" else "free some; a demo writes below 1 GiB, an environment 1.7 GiB or more"
     yield Finding(topic="disk", status=status, detail=f"{disk:.1f} GiB free at {existing}", fix=fix)
     memory = _free_memory()
     if memory is not None and memory < 4:

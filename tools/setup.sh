@@ -45,8 +45,7 @@ ensure_egl() {  # MuJoCo draws without a screen through EGL
 }
 
 make_venv() {
-  local base version
-  base=$(find_python) || die "Python 3.11 or 3.12 is needed, found $("${PYTHON:-python3}" -V 2>&1 | tail -n 1); install one and run: make PYTHON=/path/to/python3.12 install"
+  local version
   version=$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   if ! "$base" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     apt_install "python$version-venv" || true
@@ -58,7 +57,7 @@ make_venv() {
 }
 
 pip_install() {
-  "$python" -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" </dev/null >>"$log" 2>&1
+  "$python" -m pip install --disable-pip-version-check --no-input --progress-bar off --no-compile "$@" </dev/null >>"$log" 2>&1
 }
 
 install_torch() {  # the build that fits the machine, where pip can find one; else whatever pip finds
@@ -80,10 +79,13 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && python_fits "$python"; 
   exit 0
 fi
 
-ensure_egl "$(find_python || echo false)"
+base=$(find_python) || {
+  die "Python 3.11 or 3.12 is needed, found: $("${PYTHON:-python3}" -V 2>/dev/null || echo none); install one and run: make PYTHON=/path/to/python3.12 install"
+}
+ensure_egl "$base"
 if ! python_fits "$python" || ! "$python" -m pip --version >/dev/null 2>&1; then make_venv; fi
 extras=dev; has_gpu && extras=dev,gpu
-say "installing dependencies into $venv: about a minute and 1.2 GB (more where pip brings CUDA); log: $log"
+say "installing dependencies into $venv: about a minute and 1.7 GB (more where pip brings CUDA); log: $log"
 : >"$log"
 start=$SECONDS
 install_torch
@@ -91,5 +93,9 @@ if ! pip_install -c constraints.txt -e ".[$extras]"; then
   tail -n 15 "$log" >&2
   die "pip failed, see $log; a full disk (df -h .) and a missing network are the usual causes"
 fi
+# pip compiled nothing (most of it is never imported); what is used is compiled here, by importing it once.
+env -u PYTHONDONTWRITEBYTECODE "$python" -c \
+  "import torch._dynamo, torch.optim, stable_baselines3, mujoco, gymnasium, pyarrow.parquet, av, pytest, tyro, rich" \
+  >>"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; die "the installed packages do not import, see $log"; }
 echo "$want" >"$stamp"
 say "ready after $((SECONDS - start)) s"
