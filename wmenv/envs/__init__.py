@@ -8,6 +8,7 @@ from .core import CoreState, CoreStep, DreamCore
 from .frames import tile_frames
 from .model import DreamModel
 from .options import DreamClosed, DreamNotReset
+from .real import LatentObservation, LatentVectorObservation
 from .single import DreamEnv
 from .vector import DreamSnapshot, DreamVectorEnv
 
@@ -21,5 +22,7 @@ __all__ = [
     "DreamNotReset",
     "DreamSnapshot",
     "DreamVectorEnv",
+    "LatentObservation",
+    "LatentVectorObservation",
     "tile_frames",
 ]
