@@ -8,8 +8,6 @@ import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from wmenv.envs import LatentObservation, LatentVectorObservation
-from wmenv.envs.model import resolve_model
-from wmenv.errors import InputError
 
 
 @overload
@@ -34,17 +32,6 @@ def wrap_real(env: gym.Env | VectorEnv, model: Any) -> LatentObservation | Laten
     Example:
         >>> env = wrap_real(gym.make("wmenv/Reacher-v0", obs="frames"), "runs/demo/model")  # doctest: +SKIP
     """
-    model = resolve_model(model)
-    task = _task_of(env)
-    if task is not None and task != model.config.task:
-        raise InputError(f"env: expected the task {model.config.task} of the model, got {task}; make that task")
     if isinstance(env, VectorEnv):
         return LatentVectorObservation(env, model)
     return LatentObservation(env, model)
-
-
-def _task_of(env: gym.Env | VectorEnv) -> str | None:
-    """The id of one of our tasks; None for a user's own environment."""
-    inner = env.unwrapped
-    inner = inner.envs[0].unwrapped if isinstance(getattr(inner, "envs", None), list) else inner
-    return getattr(inner, "task_id", None)

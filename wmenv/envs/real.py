@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 
 from ..errors import InputError
 from ..types import EncoderState, scatter_rows
-from .model import DreamModel, device_of
+from .model import DreamModel, device_of, resolve_model
 from .options import action_space, latent_space
 
 
@@ -28,14 +28,17 @@ class LatentVectorObservation(VectorWrapper):
 
     Args:
         env: a real VectorEnv with the observations that `model` was trained on.
-        model: a world model of that task.
+        model: a world model of that task, or the folder of one.
 
     Raises:
-        InputError: if observations or actions are not those of `model`.
+        InputError: if observations or actions are not those of `model`, or the task is another one.
+        CheckpointError: if `model` is a folder without a sound model.
     """
 
-    def __init__(self, env: VectorEnv, model: DreamModel) -> None:
+    def __init__(self, env: VectorEnv, model: Any) -> None:
         super().__init__(env)
+        model = resolve_model(model)
+        _check_task(env, model)
         _check_spaces(env.single_observation_space, env.single_action_space, model)
         if "autoreset_mode" not in env.metadata:
             raise InputError("env: expected metadata['autoreset_mode'], got none; set it to what the env does")
@@ -100,14 +103,17 @@ class LatentObservation(gym.Wrapper):
 
     Args:
         env: a real Env with the observations that `model` was trained on.
-        model: a world model of that task.
+        model: a world model of that task, or the folder of one.
 
     Raises:
-        InputError: if observations or actions are not those of `model`.
+        InputError: if observations or actions are not those of `model`, or the task is another one.
+        CheckpointError: if `model` is a folder without a sound model.
     """
 
-    def __init__(self, env: gym.Env, model: DreamModel) -> None:
+    def __init__(self, env: gym.Env, model: Any) -> None:
         super().__init__(env)
+        model = resolve_model(model)
+        _check_task(env, model)
         _check_spaces(env.observation_space, env.action_space, model)
         self.model = model
         self.observation_space = latent_space(model)
@@ -134,6 +140,15 @@ class LatentObservation(gym.Wrapper):
 def _to_model(obs: np.ndarray, model: DreamModel) -> torch.Tensor:
     kind = np.uint8 if model.config.modality == "frames" else np.float32
     return torch.from_numpy(np.ascontiguousarray(obs, dtype=kind)).to(device_of(model))
+
+
+def _check_task(env: gym.Env | VectorEnv, model: DreamModel) -> None:
+    """Refuse one of our own tasks that is not the model's; a user's own environment has no task id."""
+    inner = env.unwrapped
+    inner = inner.envs[0].unwrapped if isinstance(getattr(inner, "envs", None), list) else inner
+    task = getattr(inner, "task_id", None)
+    if task not in (None, model.config.task):
+        raise InputError(f"env: expected the task {model.config.task} of the model, got {task}; make that task")
 
 
 def _check_spaces(observation: gym.Space, action: gym.Space, model: DreamModel) -> None:
