@@ -1,0 +1,161 @@
+"""Where training numbers go: an appended JSONL file is the record; a progress bar, TensorBoard and wandb are views."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
+
+from wmenv.errors import InputError
+
+RECORD_NAME = "metrics.jsonl"
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called as progress(done, total, numbers to show)."""
+
+
+class JsonlWriter(KVWriter):
+    """Appends one JSON object a row and flushes it, so that a killed run keeps every row it finished."""
+
+    def __init__(self, path: str | Path, **constant: Any) -> None:
+        """Opens the file for appending.
+
+        Args:
+            path: Its folder is made if missing.
+            **constant: Fields of every row, such as the stage or the seed.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "a", encoding="utf-8")
+        self._constant = constant
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Writes one row: time in s since the epoch, `steps`, the constant fields and every finite number."""
+        row = {"time": round(time.time(), 3), "steps": int(step), **self._constant}
+        row |= {key: number for key, value in sorted(key_values.items()) if (number := _finite(value)) is not None}
+        self._file.write(json.dumps(row, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class WandbWriter(KVWriter):
+    """Sends rows to Weights & Biases; offline unless WANDB_MODE says otherwise."""
+
+    def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
+        """Starts a run.
+
+        Args:
+            folder: Where wandb keeps its files.
+            config: Shown as the run's configuration.
+
+        Raises:
+            InputError: wandb is not installed.
+        """
+        try:
+            import wandb
+        except ImportError as error:
+            raise InputError("wandb: expected it installed, got ImportError; pip install wandb") from error
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project="wmenv", dir=str(folder), config=dict(config), mode=os.environ.get("WANDB_MODE", "offline")
+        )
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Logs the finite numbers of one row."""
+        self._run.log({key: n for key, value in key_values.items() if (n := _finite(value)) is not None}, step=step)
+
+    def close(self) -> None:
+        """Ends the run."""
+        self._run.finish(quiet=True)
+
+
+def make_writers(
+    folder: str | Path, config: Mapping[str, Any], *, tensorboard: bool = False, wandb: bool = False
+) -> list[KVWriter]:
+    """The writers of one training run.
+
+    Args:
+        folder: Holds `metrics.jsonl` and the folders of the others.
+        config: What the run was told, for wandb.
+        tensorboard: Also write TensorBoard events under `tensorboard/`.
+        wandb: Also log to Weights & Biases, offline by default, under `wandb/`.
+
+    Returns:
+        Open writers; close each when done.
+    """
+    folder = Path(folder)
+    writers: list[KVWriter] = [JsonlWriter(folder / RECORD_NAME, seed=config.get("seed"))]
+    if tensorboard:
+        writers.append(TensorBoardOutputFormat(str(folder / "tensorboard")))
+    if wandb:
+        writers.append(WandbWriter(folder, config))
+    return writers
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """The whole rows of a JSONL record; a last line cut off by a kill is left out."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+class ProgressCallback(BaseCallback):
+    """Tells a `Progress` function how far PPO is, a few times a second."""
+
+    def __init__(self, progress: Progress, total: int, every_seconds: float = 0.2) -> None:
+        """Shows `total` steps as the whole."""
+        super().__init__()
+        self._progress, self._total, self._every = progress, total, every_seconds
+        self._last = -math.inf
+
+    def _on_step(self) -> bool:
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            self._tell()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        episodes = self.model.ep_info_buffer or []
+        numbers = {"return": sum(e["r"] for e in episodes) / len(episodes)} if episodes else {}
+        self._progress(min(self.num_timesteps, self._total), self._total, numbers)
+
+
+class StepCounter(BaseCallback):
+    """Remembers how many steps were done, also when training ends by an exception."""
+
+    steps = 0
+
+    def _on_step(self) -> bool:
+        self.steps = self.num_timesteps
+        return True
+
+
+def _finite(value: Any) -> float | int | str | None:
+    if isinstance(value, str):
+        return value
+    try:
+        number = value if isinstance(value, int) else float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

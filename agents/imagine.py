@@ -1,0 +1,160 @@
+"""Learning to act inside a world model: PPO whose every step is dreamed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from wmenv.errors import InputError
+from wmenv.types import LATENT_BOUND
+
+from .callbacks import Progress, ProgressCallback, StepCounter, make_writers
+from .policy import Policy, PolicyConfig
+from .ppo import PPOConfig, learn, with_options
+
+if TYPE_CHECKING:
+    from wmenv.world_model import WorldModel
+
+DEFAULT_HORIZON = 200
+"""Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
+bootstraps from the critic, so that the agent still learns to care about what comes after."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagineConfig(PPOConfig):
+    """PPO's hyper-parameters and how the dreams are run.
+
+    Attributes:
+        horizon: Steps after which a dream is truncated; None for the task's limit, at most `DEFAULT_HORIZON`.
+        denoise_steps: Denoising steps of each dreamed frame; None for the model's own number.
+        starts: "any" recorded moment or only "initial" ones.
+        device: Where the world model runs: "cpu", "cuda" or "auto".
+    """
+
+    horizon: int | None = None
+    denoise_steps: int | None = None
+    starts: Literal["any", "initial"] = "any"
+    device: str = "auto"
+
+
+def imagine(
+    model: WorldModel | str | Path,
+    steps: int,
+    out: str | Path,
+    *,
+    config: ImagineConfig | None = None,
+    seed: int = 0,
+    init: Policy | str | Path | None = None,
+    tensorboard: bool = False,
+    wandb: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Policy:
+    """Trains a policy in dreams only and stores it.
+
+    Args:
+        model: A world model or its folder.
+        steps: Dreamed steps, rounded up to whole rollouts.
+        out: Folder of the policy: config.json, policy.safetensors, model/ and metrics.jsonl.
+        config: Hyper-parameters; None for the defaults.
+        seed: Seed of weights, dreams, action noise and minibatches.
+        init: A policy to start from; its network shape is kept.
+        tensorboard: Also write TensorBoard events.
+        wandb: Also log to Weights & Biases (offline by default).
+        progress: Told how far it is.
+        **options: Single fields of `config`, such as num_envs=128 or horizon=100.
+
+    Returns:
+        The policy, already saved in `out`.
+
+    Raises:
+        InputError: An argument is out of range, or `init` fits another model.
+        TrainingError: A dreamed reward or a weight is not finite; the last good update is saved in `out`.
+        KeyboardInterrupt: After saving the last good update in `out`.
+    """
+    config = with_options(config or ImagineConfig(), options)
+    model = load_model(model)
+    from .vec_env import DreamVecEnv
+
+    policy = start_policy(model, config, seed=seed, init=init, trained_on="dream")
+    env = DreamVecEnv(model, config.num_envs, **dream_options(model, config))
+    return train_policy(
+        policy, env, steps, out, config, seed=seed, tensorboard=tensorboard, wandb=wandb, progress=progress
+    )
+
+
+def train_policy(
+    policy: Policy,
+    env: Any,
+    steps: int,
+    out: str | Path,
+    config: PPOConfig,
+    *,
+    seed: int = 0,
+    tensorboard: bool = False,
+    wandb: bool = False,
+    progress: Progress | None = None,
+) -> Policy:
+    """Runs PPO on `env` and stores the policy whatever happens; see `imagine` for the arguments and errors."""
+    before = policy.config.steps
+    policy.save(out)
+    writers = make_writers(out, {"seed": seed, "steps": steps, **asdict(config)}, tensorboard=tensorboard, wandb=wandb)
+    callbacks = [ProgressCallback(progress, steps)] if progress else []
+    counter = StepCounter()
+    try:
+        learn(policy, env, steps, config, seed=seed, writers=writers, callbacks=[counter, *callbacks])
+    finally:
+        policy.save(out, steps=before + counter.steps)
+        for writer in writers:
+            writer.close()
+    return policy
+
+
+def start_policy(
+    model: WorldModel, config: PPOConfig, *, seed: int, init: Policy | str | Path | None, trained_on: str
+) -> Policy:
+    """A new policy for `model`, with the weights of `init` if given.
+
+    Raises:
+        InputError: `init` reads observations or acts in a space of another size.
+    """
+    c = model.config
+    spaces = {
+        "task": c.task,
+        "observation_dim": c.history * c.num_tokens * c.token_dim,
+        "observation_bound": float(LATENT_BOUND),
+        "action_low": tuple(map(float, c.action_low)),
+        "action_high": tuple(map(float, c.action_high)),
+        "trained_on": trained_on,
+        "seed": seed,
+    }
+    if init is None:
+        return Policy(PolicyConfig(**spaces, **config.policy_fields()), model=model, seed=seed)
+    old = init if isinstance(init, Policy) else Policy.load(init)
+    for name in ("observation_dim", "action_low", "action_high"):
+        if getattr(old.config, name) != spaces[name]:
+            raise InputError(
+                f"init: expected a policy with {name} {spaces[name]} as the model has, "
+                f"got {getattr(old.config, name)}; leave init out to start afresh"
+            )
+    shape = {name: getattr(old.config, name) for name in config.policy_fields()}
+    policy = Policy(PolicyConfig(**spaces, **shape, steps=old.config.steps), model=model, seed=seed)
+    policy.network.load_state_dict(old.network.state_dict())
+    return policy
+
+
+def dream_options(model: WorldModel, config: ImagineConfig) -> dict[str, Any]:
+    """The keyword arguments of the dream environments."""
+    limit = model.config.max_episode_steps
+    horizon = config.horizon or min(limit or DEFAULT_HORIZON, DEFAULT_HORIZON)
+    return {"horizon": horizon, "steps": config.denoise_steps, "starts": config.starts, "device": config.device}
+
+
+def load_model(model: WorldModel | str | Path) -> WorldModel:
+    """`model` itself, or read from its folder."""
+    if isinstance(model, (str, Path)):
+        from wmenv.world_model import WorldModel
+
+        return WorldModel.from_pretrained(model)
+    return model

@@ -1,0 +1,94 @@
+"""The real task as a policy sees it: through the world model's encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+import physics
+from wmenv.types import EncoderState, gather_rows, scatter_rows
+
+if TYPE_CHECKING:
+    from wmenv.world_model import WorldModel
+
+
+def make_task(task: str, model: WorldModel | None, *, world: Any = None) -> gym.Env:
+    """One real environment whose raw observations the model's encoder reads.
+
+    Args:
+        task: Id of the task.
+        model: Decides between frames (and their size) and state; None for state.
+        world: A `physics.World`, a mapping of its fields, or None for the nominal one.
+
+    Raises:
+        TaskError: The task is unknown or the world has an unknown field.
+    """
+    options: dict[str, Any] = {"obs": "state"}
+    if model is not None and model.config.modality == "frames":
+        options = {"obs": "frames", "size": model.config.image_size}
+    if world is not None:
+        options["world"] = physics.World(**world) if isinstance(world, Mapping) else world
+    return physics.make_task(task, **options)
+
+
+def make_real_vec_env(task: str, model: WorldModel, num_envs: int, *, world: Any = None) -> VecEnv:
+    """Real environments for SB3, with the observations of the model's dreams."""
+    from .vec_env import SB3VecEnv
+    from .wrap_real import wrap_real
+
+    envs = SyncVectorEnv(
+        [lambda: make_task(task, model, world=world)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP
+    )
+    return SB3VecEnv(wrap_real(envs, model))
+
+
+class RealObserver:
+    """Streams raw observations of several environments through the model's encoder, one memory a row."""
+
+    def __init__(self, model: WorldModel | None, rows: int) -> None:
+        """Without a model, observations pass unchanged."""
+        self._model = model
+        self._rows = rows
+        self._state: EncoderState | None = None
+        self._raw: dict[int, Any] = {}
+
+    def begin(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
+        """Rows (K,) begin an episode with these raw observations."""
+        self._keep(rows, obs)
+        if self._model is None:
+            return
+        fresh = self._model.encoder_reset(_tensor(obs))
+        if self._state is None:
+            empty = (torch.zeros((self._rows, *field.shape[1:]), dtype=field.dtype) for field in fresh)
+            self._state = EncoderState(*empty)
+        self._state = scatter_rows(self._state, torch.as_tensor(rows), fresh)
+
+    def advance(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
+        """Rows (K,) go on with these raw observations."""
+        self._keep(rows, obs)
+        if self._model is None or self._state is None:
+            return
+        index = torch.as_tensor(rows)
+        fresh = self._model.encoder_step(gather_rows(index, self._state), _tensor(obs))
+        self._state = scatter_rows(self._state, index, fresh)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The policy's observations (K, O) of these rows."""
+        if self._model is None or self._state is None:
+            return np.stack([self._raw[int(row)] for row in rows])
+        return self._model.encoder_observation(gather_rows(torch.as_tensor(rows), self._state)).cpu().numpy()
+
+    def _keep(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
+        if self._model is None:
+            self._raw.update(zip(map(int, rows), obs, strict=True))
+
+
+def _tensor(obs: Sequence[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(obs))
