@@ -27,7 +27,7 @@ apt_install() {  # best effort: the caller looks again afterwards
 
 python_fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1; }
 find_python() {
-  local name names=(python3.12 python3.11 python3 python)
+  local name names=(python3 python3.12 python3.11 python)
   [ -z "${PYTHON:-}" ] || names=("$PYTHON")
   for name in "${names[@]}"; do
     if python_fits "$name"; then command -v "$name"; return; fi
