@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import copy
-import math
 import os
 import threading
 from typing import Any
@@ -13,7 +12,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import DARK_GREY, LIGHT_GREY, PALETTE, Camera, Ground
+from .blocks import Blocks
+from .camera import LIGHT_GREY, PALETTE, Camera
 from .errors import TaskError
 from .graphics import make_context
 
@@ -21,6 +21,7 @@ LARGEST_SIZE = 2048
 SMALLEST_SIZE = 8
 SPARE_GEOMS = 64
 DISTANCE = 10.0  # m from the camera to its lookat; an orthographic picture does not depend on it
+_EVERYTHING = mujoco.mjtCatBit.mjCAT_ALL.value
 DISC_THICKNESS = 0.001  # m
 _SLICES, _STACKS = 12, 6  # polygons around and along a round geom; the outline is within 4% of its radius
 
@@ -53,7 +54,6 @@ _canvases: dict[tuple, _Canvas] = {}
 _pool_pid: list[int] = []
 
 
-@atexit.register
 def _free_canvases() -> None:
     """Free what this process made, before the driver's own exit handler runs."""
     if _pool_pid == [os.getpid()]:
@@ -83,14 +83,20 @@ class Renderer:
             self._scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
         self._option = mujoco.MjvOption()
         self._view = mujoco.MjvCamera()
+        self._view.azimuth, self._view.elevation, self._view.distance = camera.azimuth, camera.elevation, DISTANCE
+        self._view.lookat[:] = camera.lookat
+        self._blocks = Blocks(camera) if camera.ground is not None else None
         self._body = -1 if camera.track_body is None else _find(model, mujoco.mjtObj.mjOBJ_BODY, camera.track_body)
+        self._model = model
+        self._posed = mujoco.MjData(model)
         self._held: dict[tuple, _Canvas] = {}
 
     def draw(self, data: mujoco.MjData, size: int) -> NDArray[np.uint8]:
         """The picture of `data`.
 
         Args:
-            data: A state of the model whose kinematics are up to date.
+            data: A state of the model; its positions alone are read. (After `mj_step` the poses in MjData are one
+                physics step old, and bringing them up to date would change what some rewards are computed from.)
             size: Width and height, pixels.
 
         Returns:
@@ -101,12 +107,15 @@ class Renderer:
         """
         factor = self._camera.supersample
         canvas = self._canvas(size * factor)
-        mujoco.mjv_updateScene(
-            self._painted, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
-        )
-        self._aim(data)
-        if self._camera.ground is not None:
-            self._lay(self._camera.ground)
+        posed, scene = self._pose(data), self._scene
+        lookat = self._view.lookat
+        for axis in self._camera.axes:
+            lookat[axis] = self._camera.lookat[axis] + posed.xpos[self._body, axis]
+        mujoco.mjv_updateScene(self._painted, posed, self._option, None, self._view, _EVERYTHING, scene)
+        for eye in scene.camera:
+            eye.frustum_width = self._camera.width / 2
+        if self._blocks is not None:
+            self._blocks.lay(scene, lookat)
         return shrink(canvas.draw(self._scene)[::-1], factor)
 
     def close(self) -> None:
@@ -124,6 +133,8 @@ class Renderer:
                 _forget_parent()
                 self._held.clear()
             _pool_pid[:] = [os.getpid()]
+            make_context(1, 1).free()  # the driver registers its exit handler now, so that ours below runs before it
+            atexit.register(_free_canvases)
         key = (self._key, pixels, threading.get_ident())
         if key not in self._held:
             if key not in _canvases:
@@ -133,62 +144,16 @@ class Renderer:
             self._held[key] = _canvases[key]
         return self._held[key]
 
-    def _aim(self, data: mujoco.MjData) -> None:
-        camera = self._camera
-        lookat = np.array(camera.lookat)
-        for axis in camera.axes:
-            lookat[axis] += data.xpos[self._body, axis]
-        self._lookat = lookat
-        forward = np.array(camera.forward)
-        half_height = (camera.height or camera.width) / 2
-        for eye in self._scene.camera:
-            eye.pos[:] = lookat - DISTANCE * forward
-            eye.forward[:] = forward
-            eye.up[:] = camera.up
-            eye.orthographic = 1
-            eye.frustum_center, eye.frustum_width = 0.0, camera.width / 2
-            eye.frustum_bottom, eye.frustum_top = -half_height, half_height
-            eye.frustum_near, eye.frustum_far = 0.1, 2 * DISTANCE
-
-    def _lay(self, ground: Ground) -> None:
-        """Add the ground's blocks around the lookat: a dark slab and lighter blocks at fixed places on it."""
-        x, y = float(self._lookat[0]), float(self._lookat[1])
-        half, depth = ground.thickness / 2, ground.depth or DISTANCE / 2
-        middle = ground.top - half
-        reach = 0.75 * self._camera.width + ground.period
-        self._box((x, y if ground.depth else 0.0, middle), (reach, depth, half), DARK_GREY)
-        block = ground.period / 4
-        eps = 0.004  # m that a light block stands out, so that it wins over the slab
-        columns = range(math.floor((x - reach) / ground.period), math.ceil((x + reach) / ground.period) + 1)
-        for column in columns:
-            colour = LIGHT_GREY if ground.ramp is None else _ramp(column * ground.period / ground.ramp)
-            if not ground.depth:
-                self._box((column * ground.period, 0.0, middle), (block, depth + eps, half + eps), colour)
-                continue
-            rows = range(math.floor((y - depth) / ground.period), math.ceil((y + depth) / ground.period) + 1)
-            for row in rows:
-                for shift in (0.0, 2 * block):
-                    at = (column * ground.period + shift, row * ground.period + shift, middle)
-                    self._box(at, (block, block, half + eps), colour)
-
-    def _box(self, at: tuple[float, float, float], half: tuple[float, float, float], colour: tuple) -> None:
-        scene = self._scene
-        if scene.ngeom < scene.maxgeom:
-            mujoco.mjv_initGeom(
-                scene.geoms[scene.ngeom],
-                mujoco.mjtGeom.mjGEOM_BOX,
-                np.array(half),
-                np.array(at),
-                np.eye(3).ravel(),
-                np.array([*colour, 1.0], np.float32),
-            )
-            scene.ngeom += 1
-
-
-def _ramp(place: float) -> tuple[float, float, float]:
-    """A colour that changes evenly from blue at -1 through grey to red at +1."""
-    t = min(max((place + 1) / 2, 0.0), 1.0)
-    return (0.1 + 0.9 * t, 0.45, 1.0 - 0.9 * t)
+    def _pose(self, data: mujoco.MjData) -> mujoco.MjData:
+        posed = self._posed
+        posed.qpos[:] = data.qpos
+        if self._model.nmocap:
+            posed.mocap_pos[:], posed.mocap_quat[:] = data.mocap_pos, data.mocap_quat
+        mujoco.mj_kinematics(self._model, posed)
+        if self._model.ntendon:
+            mujoco.mj_comPos(self._model, posed)
+            mujoco.mj_tendon(self._model, posed)
+        return posed
 
 
 def _forget_parent() -> None:
@@ -217,12 +182,17 @@ def paint(model: mujoco.MjModel, camera: Camera) -> mujoco.MjModel:
     lamp = painted.vis.headlight
     lamp.active = 1
     lamp.specular[:] = 0.0
-    lamp.ambient[:] = 0.45 if camera.shading else 1.0
-    lamp.diffuse[:] = 0.6 if camera.shading else 0.0
+    lamp.ambient[:] = 0.55 if camera.shading else 1.0
+    lamp.diffuse[:] = 0.5 if camera.shading else 0.0
+    painted.vis.global_.fovy = camera.height or camera.width  # an orthographic camera's is a length
+    painted.vis.global_.orthographic = 1
+    painted.stat.extent = 1.0
+    painted.vis.map.znear, painted.vis.map.zfar = 0.1, 2 * DISTANCE
     painted.light_active[:] = 0
     painted.mat_emission[:] = painted.mat_specular[:] = painted.mat_reflectance[:] = 0.0
     painted.geom_matid[:] = painted.site_matid[:] = painted.tendon_matid[:] = -1
     painted.site_rgba[:, 3] = 0.0
+    painted.tendon_rgba[:] = (*LIGHT_GREY, 1.0)
     names = [model.geom(i).name for i in range(model.ngeom)]
     for kind in (camera.colours, camera.sizes, camera.hidden, camera.discs):
         for name in kind:

@@ -113,7 +113,7 @@ def _plain(kind: Kind, name: str, index: int, unit: str, bound: Bound, group: in
 
 
 def _positions(model: mujoco.MjModel, i: int, name: str, spec: TaskSpec, group: int) -> list[Coordinate]:
-    kind, at, meaning = model.jnt_type[i], int(model.jnt_qposadr[i]), spec.meaning.get(name, "")
+    kind, at, meaning = mujoco.mjtJoint(model.jnt_type[i]), int(model.jnt_qposadr[i]), spec.meaning.get(name, "")
     wide = (-DEFAULT_POSITION_BOUND, DEFAULT_POSITION_BOUND)
     if kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
         found = []
@@ -144,7 +144,7 @@ def _positions(model: mujoco.MjModel, i: int, name: str, spec: TaskSpec, group: 
 
 
 def _velocities(model: mujoco.MjModel, i: int, name: str, spec: TaskSpec, group: int) -> list[Coordinate]:
-    kind, at = model.jnt_type[i], int(model.jnt_dofadr[i])
+    kind, at = mujoco.mjtJoint(model.jnt_type[i]), int(model.jnt_dofadr[i])
     limit = spec.velocity_bounds.get(name, spec.default_velocity_bound)
     bound, meaning = (-limit, limit), spec.meaning.get(name, "")
     if kind == mujoco.mjtJoint.mjJNT_FREE:
