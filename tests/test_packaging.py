@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("wmenv", "physics", "agents", "kernels")
@@ -101,17 +104,29 @@ def test_versions_agree():
 def test_every_dependency_is_pinned_in_constraints():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
-    wanted = [*PROJECT["dependencies"]]
-    for extra, requirements in PROJECT["optional-dependencies"].items():
-        wanted += requirements if extra != "gpu" else []
-    names = {requirement_name(requirement) for requirement in wanted} - {"wmenv"}
-    assert names <= pinned, names - pinned
+    assert declared() - {"triton"} <= pinned, declared() - pinned
     local = [line for line in lines if "==" in line and not line.startswith("#") and ("+" in line or "://" in line)]
     assert not local, "a pin must hold on every machine"
 
 
-def requirement_name(requirement: str) -> str:
-    """'pyright[nodejs]>=1.1' -> 'pyright'."""
-    from packaging.requirements import Requirement
+def test_every_imported_package_is_declared():
+    owners = metadata.packages_distributions()
+    for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [str(node.module)]
+            for top in {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - set(PACKAGES):
+                found = {normalized(owner) for owner in owners.get(top, [top])}
+                assert found & declared(), f"{path}:{node.lineno}: {top} is imported but not declared in pyproject.toml"
 
-    return Requirement(requirement).name.lower().replace("_", "-")
+
+def declared() -> set[str]:
+    """Names of all distributions that pyproject.toml asks for, in whichever extra."""
+    wanted = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
+    return {normalized(Requirement(requirement).name) for requirement in wanted} - {"wmenv"}
+
+
+def normalized(name: str) -> str:
+    """'dm_control' and 'dm-control' are one distribution."""
+    return name.lower().replace("_", "-")
