@@ -95,7 +95,9 @@ class StoredPolicy:
 
         self._policy = Policy.load(path)
         if self._policy.config.task != task:
-            raise InputError(f"policy: expected one for {task}, got one for {self._policy.config.task}; record its task")
+            raise InputError(
+                f"policy: expected one for {task}, got one for {self._policy.config.task}; record its task"
+            )
         config = self._policy.model.config
         if config.modality == "frames" and (obs != "frames" or size != config.image_size):
             raise InputError(

@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 from ..atomic import digest
 from ..errors import DataError
 from .info import DataInfo
-from .layout import VIDEO_KEY, episodes_path, position
-from .stats import Stats
+from .layout import VIDEO_KEY, episodes_path, features, position
+from .stats import Stats, check_stats
 
 _SEAL = b"wmenv-seal-sha256:"
 _ZEROS = b"0" * 64
+_MAX_WIDTH = 4096
 _FIX = "restore the file from a copy or record anew"
 
 
@@ -164,6 +165,12 @@ def _read(table: pa.Table, record: dict[str, Any], info: DataInfo, previous: Seq
     lengths = tuple(table["length"].to_pylist())
     if not lengths or min(lengths) < 2:
         raise ValueError("episodes without a step")
+    nq, nv = record["nq"], record["nv"]
+    if not all(type(n) is int and 1 <= n <= _MAX_WIDTH for n in (nq, nv)):
+        raise ValueError(f"qpos and qvel of widths {nq} and {nv}")
+    if previous and (nq, nv) != (previous[0].nq, previous[0].nv):
+        raise ValueError("qpos or qvel of another width than before")
+    check_stats(record["stats"], features(info, nq, nv))
     return Commit(
         number=len(previous),
         first_episode=sum(c.num_episodes for c in previous[-1:]) + (previous[-1].first_episode if previous else 0),
@@ -172,8 +179,8 @@ def _read(table: pa.Table, record: dict[str, Any], info: DataInfo, previous: Seq
         terminated=tuple(table["terminated"].to_pylist()),
         truncated=tuple(table["truncated"].to_pylist()),
         start_seeds=tuple(table["start_seed"].to_pylist()),
-        nq=int(record["nq"]),
-        nv=int(record["nv"]),
+        nq=nq,
+        nv=nv,
         data=FileRecord(size=int(record["data"][0]), sha256=str(record["data"][1])),
         video=None
         if record["video"] is None

@@ -29,7 +29,7 @@ class Episode:
         truncated: Whether the last step hit a time limit.
         qpos: (T + 1, nq) float64, MuJoCo's generalised positions.
         qvel: (T + 1, nv) float64, MuJoCo's generalised velocities.
-        start_seed: The seed of the reset, None when the environment went on by itself.
+        start_seed: The seed of the reset, None when the environment went on by itself; below 2**63.
 
     Raises:
         InputError: A field has another shape or type, or holds NaN or infinity.
@@ -67,6 +67,9 @@ class Episode:
                     "give one RGB frame for each observation"
                 )
             object.__setattr__(self, "frames", frames)
+        seed = self.start_seed
+        if seed is not None and not (hasattr(seed, "__index__") and 0 <= seed < 2**63):
+            raise InputError(f"start_seed: expected None or an integer from 0 to 2**63 - 1, got {seed!r}")
         object.__setattr__(self, "terminated", bool(self.terminated))
         object.__setattr__(self, "truncated", bool(self.truncated))
 

@@ -5,7 +5,7 @@ The files of one append carry their own part, so the whole is rebuilt without re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,25 @@ def merge(parts: Iterable[Stats]) -> Stats:
         for name, new in part.items():
             total[name] = _merge_two(total[name], new) if name in total else new
     return total
+
+
+def check_stats(stats: Any, features: Mapping[str, Mapping[str, Any]]) -> None:
+    """Checks that statistics read from a disk have a finite number for each coordinate of each feature.
+
+    Raises:
+        ValueError: They do not.
+    """
+    if not isinstance(stats, dict) or set(stats) != set(features):
+        raise ValueError("statistics of other columns")
+    for name, part in stats.items():
+        shape = (3, 1, 1) if features[name]["dtype"] == "video" else tuple(features[name]["shape"])
+        count = part["count"]
+        if not (isinstance(count, list) and len(count) == 1 and type(count[0]) is int and 0 < count[0] < 2**53):
+            raise ValueError(f"statistics of {name} without a count")
+        for key in ("min", "max", "mean", "std"):
+            values = np.asarray(part[key], np.float64)
+            if values.shape != shape or not np.isfinite(values).all():
+                raise ValueError(f"statistics of {name} that are no numbers")
 
 
 def _summary(rows: NDArray[np.float64]) -> dict[str, Any]:

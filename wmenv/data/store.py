@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import sync_folder, write_bytes
+from ..atomic import sync_folder
 from ..errors import DataError, InputError
 from . import layout
-from .commit import Commit, FileRecord, encode_commit
+from .append import read_append, write_append
+from .commit import Commit
 from .episode import Episode
 from .folder import (
     RepairReport,
@@ -25,15 +26,11 @@ from .folder import (
     check_info,
     lock,
     read_commits,
-    read_file,
     read_info,
     remove_leftovers,
     write_derived,
 )
 from .info import DataInfo
-from .stats import column_stats, frame_stats
-from .table import columns, decode_table, encode_table, schema
-from .video import decode_video, encode_video
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +77,8 @@ class EpisodeStore:
         try:
             with lock(path, wait=True):
                 write_derived(path, info, [])
+            sync_folder(path)
+            sync_folder(path.parent)
         except OSError as error:
             raise _disk_error(path, error) from error
         return cls(path, info, [], RepairReport())
@@ -178,55 +177,13 @@ class EpisodeStore:
         try:
             with lock(self._path, wait=True):
                 self._commits = read_commits(self._path, self._info, self._commits)
-                nq, nv = (self._commits[0].nq, self._commits[0].nv) if self._commits else _widths(episodes[0])
-                for index, episode in enumerate(episodes):
-                    _check_fits(episode, self._info, nq, nv, f"episodes[{index}]")
-                self._commits.append(self._write(episodes, nq, nv))
+                self._commits.append(write_append(self._path, self._info, self._commits, episodes))
                 try:
                     write_derived(self._path, self._info, self._commits)
                 except OSError as error:  # the episodes are safe; the next open rebuilds these files
                     logger.warning("%s: summaries not updated: %s", self._path, error)
         except OSError as error:
             raise _disk_error(self._path, error) from error
-
-    def _write(self, episodes: Sequence[Episode], nq: int, nv: int) -> Commit:
-        """Data and video first, then the metadata whose rename is the acknowledgement."""
-        number, info = len(self._commits), self._info
-        last = self._commits[-1] if self._commits else None
-        first_row = last.first_row + last.num_rows if last else 0
-        rows = columns(episodes, info, first_episode=self.num_episodes, first_row=first_row)
-        stats = column_stats(rows)
-        files = {layout.data_path(number): encode_table(rows, schema(info, nq, nv))}
-        if info.size is not None:
-            frames = [e.frames for e in episodes if e.frames is not None]
-            stats[layout.VIDEO_KEY] = frame_stats(frames)
-            pixels = (frame for part in frames for frame in part)
-            files[layout.video_path(number)] = encode_video(pixels, size=info.size, fps=info.fps)
-        records = [FileRecord.of(data) for data in files.values()]
-        commit = Commit(
-            number=number,
-            first_episode=self.num_episodes,
-            first_row=first_row,
-            lengths=tuple(e.num_steps + 1 for e in episodes),
-            terminated=tuple(e.terminated for e in episodes),
-            truncated=tuple(e.truncated for e in episodes),
-            start_seeds=tuple(e.start_seed for e in episodes),
-            nq=nq,
-            nv=nv,
-            data=records[0],
-            video=records[1] if len(records) > 1 else None,
-            stats=stats,
-        )
-        files[commit.name] = encode_commit(commit, info)  # last: the order of the dict is the order of the writes
-        try:
-            for name, data in files.items():
-                _make_folder(self._path, name)
-                write_bytes(self._path / name, data)
-        except BaseException:
-            for name in reversed(files):  # the acknowledgement first, should its rename have come through
-                (self._path / name).unlink(missing_ok=True)
-            raise
-        return commit
 
     def load(self, max_steps: int | None = None) -> list[Episode]:
         """All episodes in memory, each file read and decoded once, files side by side in threads.
@@ -273,73 +230,7 @@ class EpisodeStore:
         raise AssertionError("appends cover all episodes")
 
     def _read(self, commit: Commit, only: int | None = None) -> list[Episode]:
-        """The episodes of one append, or that one of them."""
-        info, name = self._info, layout.data_path(commit.number)
-        raw = read_file(self._path, name, commit.data)
-        rows = decode_table(raw, schema(info, commit.nq, commit.nv), name=str(self._path / name))
-        ends = np.cumsum(commit.lengths)
-        starts = ends - np.asarray(commit.lengths)
-        expected = np.repeat(np.arange(commit.num_episodes) + commit.first_episode, commit.lengths)
-        if not np.array_equal(rows["episode_index"], expected):
-            raise DataError(f"{self._path / name}: expected the rows of its episodes, got others; record anew")
-        chosen = range(commit.num_episodes) if only is None else [only]
-        frames, offset = None, int(starts[chosen[0]])
-        if commit.video is not None:
-            assert info.size is not None
-            video = layout.video_path(commit.number)
-            frames = decode_video(
-                read_file(self._path, video, commit.video),
-                name=str(self._path / video),
-                count=int(ends[chosen[-1]]) - offset,
-                size=info.size,
-                first=offset,
-                total=commit.num_rows,
-            )
-        matrices = {k: rows[k].reshape(commit.num_rows, -1) for k in ("observation.state", "action", "qpos", "qvel")}
-        out = []
-        for i in chosen:
-            start, end = int(starts[i]), int(ends[i])
-            out.append(
-                Episode(
-                    state=matrices["observation.state"][start:end],
-                    frames=None if frames is None else frames[start - offset : end - offset],
-                    action=matrices["action"][start : end - 1],
-                    reward=rows["next.reward"][start : end - 1],
-                    terminated=commit.terminated[i],
-                    truncated=commit.truncated[i],
-                    qpos=matrices["qpos"][start:end],
-                    qvel=matrices["qvel"][start:end],
-                    start_seed=commit.start_seeds[i],
-                )
-            )
-        return out
-
-
-def _widths(episode: Episode) -> tuple[int, int]:
-    return episode.qpos.shape[1], episode.qvel.shape[1]
-
-
-def _check_fits(episode: Episode, info: DataInfo, nq: int, nv: int, name: str) -> None:
-    if not isinstance(episode, Episode):
-        raise InputError(f"{name}: expected an Episode, got {type(episode).__name__}")
-    wanted = {"state": info.state_dim, "action": info.action_dim, "qpos": nq, "qvel": nv}
-    for field, width in wanted.items():
-        got = getattr(episode, field).shape[1]
-        if got != width:
-            raise InputError(f"{name}.{field}: expected {width} columns, got {got}; record this task elsewhere")
-    shape = None if episode.frames is None else episode.frames.shape[1:3]
-    if shape != (None if info.size is None else (info.size, info.size)):
-        raise InputError(f"{name}.frames: expected size {info.size}, got {shape}; record this task elsewhere")
-
-
-def _make_folder(root: Path, name: str) -> None:
-    """Makes the chunk's folder; write_bytes flushes the file's own folder, this flushes those above."""
-    folder = (root / name).parent
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        while folder != root:
-            folder = folder.parent
-            sync_folder(folder)
+        return read_append(self._path, self._info, commit, only)
 
 
 def _disk_error(path: Path, error: OSError) -> DataError:

@@ -64,7 +64,6 @@ def decode_video(data: bytes, *, name: str, count: int, size: int, first: int = 
     Raises:
         DataError: The bytes are no such video, or it holds fewer frames or frames of another size.
     """
-    out = np.empty((count, size, size, 3), np.uint8)
     filled = 0
     try:
         with av.open(io.BytesIO(data)) as container:
@@ -74,6 +73,7 @@ def decode_video(data: bytes, *, name: str, count: int, size: int, first: int = 
                 raise ValueError(f"{stream.codec_context.width} x {stream.codec_context.height} pixels")
             if total and stream.frames != total:
                 raise ValueError(f"{stream.frames} frames for {total} observations")
+            out = np.empty((count, size, size, 3), np.uint8)
             assert stream.time_base is not None and stream.average_rate is not None
             period = Fraction(1) / (stream.average_rate * stream.time_base)  # ticks for a frame
             if first:
