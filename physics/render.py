@@ -19,7 +19,7 @@ from .graphics import make_context
 
 LARGEST_SIZE = 2048
 SMALLEST_SIZE = 8
-SPARE_GEOMS = 64
+SPARE_GEOMS = 128
 DISTANCE = 10.0  # m from the camera to its lookat; an orthographic picture does not depend on it
 _EVERYTHING = mujoco.mjtCatBit.mjCAT_ALL.value
 DISC_THICKNESS = 0.001  # m

@@ -23,7 +23,7 @@ CARTPOLE_SWINGUP = TaskSpec(
         colours={"cart": WHITE, "pole_1": YELLOW},
         sizes={"cart": (0.15, 0.1, 0.07), "pole_1": (0.06, 0.5)},
         hidden=("rail1", "rail2"),
-        ground=Ground(period=0.6, top=-0.08, thickness=0.2, ramp=1.8),
+        ground=Ground(period=1.8, top=-0.08, thickness=0.2, ramp=1.8),
     ),
 )
 

@@ -21,7 +21,7 @@ INVERTED_PENDULUM = TaskSpec(
         colours={"cpole": YELLOW, "cart": WHITE},
         sizes={"cart": (0.045, 0.07), "cpole": (0.035, 0.3)},
         hidden=("rail",),
-        ground=Ground(period=0.4, top=-0.06, thickness=0.1, ramp=1.0),
+        ground=Ground(period=0.8, top=-0.06, thickness=0.1, ramp=0.8),
     ),
 )
 
