@@ -124,7 +124,7 @@ def check_info(root: Path, info: DataInfo, obj: dict[str, Any], commits: Sequenc
     nq, nv = (commits[0].nq, commits[0].nv) if commits and episodes else (0, 0)
     expected = layout.info_json(info, nq=nq, nv=nv, episodes=episodes, rows=rows if rows_then is None else rows_then)
     for key, value in expected.items():
-        if rows_then is None or obj.get(key) != value:
+        if rows_then is None or key not in obj or obj[key] != value:
             field = "total_episodes" if rows_then is None else key
             raise DataError(
                 f"{path}: {field}: expected {str(value)[:120]}, got {str(obj.get(field))[:120]}; "
