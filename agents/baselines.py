@@ -11,19 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from wmenv.errors import InputError
 
-from .callbacks import Progress
+from .config import REAL_PPO, PPOConfig, with_options
 from .imagine import load_model, start_policy, train_policy
 from .policy import Policy
-from .ppo import PPOConfig, with_options
+from .progress import Progress
 
 if TYPE_CHECKING:
     from wmenv.world_model import WorldModel
 
 PREDEFINED = ("random", "zero")
 """Policies that need no training, by name."""
-
-REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learning_rate=3e-4)
-"""SB3's own defaults (2,048 steps an update, batches of 64, 10 epochs, 3e-4), spread over 8 environments."""
 
 
 class RandomPolicy:

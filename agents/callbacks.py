@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 
 from wmenv.errors import InputError
 
-RECORD_NAME = "metrics.jsonl"
+from .progress import Progress
 
-Progress = Callable[[int, int, Mapping[str, float]], None]
-"""Called as progress(done, total, numbers to show)."""
+RECORD_NAME = "metrics.jsonl"
 
 
 class JsonlWriter(KVWriter):
@@ -96,7 +95,10 @@ def make_writers(
     folder = Path(folder)
     writers: list[KVWriter] = [JsonlWriter(folder / RECORD_NAME, seed=config.get("seed"))]
     if tensorboard:
-        writers.append(TensorBoardOutputFormat(str(folder / "tensorboard")))
+        try:
+            writers.append(TensorBoardOutputFormat(str(folder / "tensorboard")))
+        except (ImportError, AssertionError) as error:
+            raise InputError("tensorboard: expected it installed, got none; pip install tensorboard") from error
     if wandb:
         writers.append(WandbWriter(folder, config))
     return writers

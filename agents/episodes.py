@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from .callbacks import Progress
+from .progress import Progress
 
 
 class Actor(Protocol):

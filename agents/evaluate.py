@@ -19,10 +19,10 @@ import numpy as np
 from wmenv.errors import InputError
 
 from .baselines import PREDEFINED, predefined
-from .callbacks import Progress
 from .episodes import Actor, run_episodes, run_first_episodes
 from .imagine import load_model
 from .policy import Policy
+from .progress import Progress
 
 if TYPE_CHECKING:
     from wmenv.world_model import WorldModel

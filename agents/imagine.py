@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from wmenv.errors import InputError
 from wmenv.types import LATENT_BOUND
 
-from .callbacks import Progress, ProgressCallback, StepCounter, make_writers
+from .callbacks import ProgressCallback, StepCounter, make_writers
+from .config import DEFAULT_HORIZON, ImagineConfig, PPOConfig, with_options
 from .policy import Policy, PolicyConfig
-from .ppo import PPOConfig, learn, with_options
+from .ppo import learn
+from .progress import Progress
 
 if TYPE_CHECKING:
     from wmenv.world_model import WorldModel
-
-DEFAULT_HORIZON = 200
-"""Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
-bootstraps from the critic, so that the agent still learns to care about what comes after."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImagineConfig(PPOConfig):
-    """PPO's hyper-parameters and how the dreams are run.
-
-    Attributes:
-        horizon: Steps after which a dream is truncated; None for the task's limit, at most `DEFAULT_HORIZON`.
-        denoise_steps: Denoising steps of each dreamed frame; None for the model's own number.
-        starts: "any" recorded moment or only "initial" ones.
-        device: Where the world model runs: "cpu", "cuda" or "auto".
-    """
-
-    horizon: int | None = None
-    denoise_steps: int | None = None
-    starts: Literal["any", "initial"] = "any"
-    device: str = "auto"
 
 
 def imagine(
@@ -74,7 +55,7 @@ def imagine(
         KeyboardInterrupt: After saving the last good update in `out`.
     """
     config = with_options(config or ImagineConfig(), options)
-    model = load_model(model)
+    model = load_model(model, config.device)
     from .vec_env import DreamVecEnv
 
     policy = start_policy(model, config, seed=seed, init=init, trained_on="dream")
@@ -104,6 +85,8 @@ def train_policy(
     counter = StepCounter()
     try:
         learn(policy, env, steps, config, seed=seed, writers=writers, callbacks=[counter, *callbacks])
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped after {counter.steps} steps; the policy so far is in {out}") from None
     finally:
         policy.save(out, steps=before + counter.steps)
         for writer in writers:
@@ -151,10 +134,13 @@ def dream_options(model: WorldModel, config: ImagineConfig) -> dict[str, Any]:
     return {"horizon": horizon, "steps": config.denoise_steps, "starts": config.starts, "device": config.device}
 
 
-def load_model(model: WorldModel | str | Path) -> WorldModel:
-    """`model` itself, or read from its folder."""
+def load_model(model: WorldModel | str | Path, device: str = "auto") -> WorldModel:
+    """`model` itself, or read from its folder onto `device`; "auto" is the GPU when there is one."""
     if isinstance(model, (str, Path)):
+        import torch
+
         from wmenv.world_model import WorldModel
 
-        return WorldModel.from_pretrained(model)
+        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        return WorldModel.from_pretrained(model).to(place)
     return model

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,87 +15,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from wmenv.errors import InputError, TrainingError
 
+from .config import PPOConfig
 from .policy import Policy, network_options
 from .training_env import GuardedVecEnv, torch_threads
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PPOConfig:
-    """Hyper-parameters of PPO (Schulman et al. 2017, arXiv:1707.06347).
-
-    Attributes:
-        num_envs: Environments stepped together.
-        rollout: Steps of each environment between two updates.
-        minibatches: Parts into which a rollout is cut; or fewer, so that they are equal.
-        epochs: Passes over each rollout.
-        learning_rate: Adam's step size at the start.
-        final_learning_rate: Its fraction at the end; it falls linearly in between.
-        gamma: Discount per step.
-        gae_lambda: Weight of generalised advantage estimation.
-        clip_range: Clip of the probability ratio.
-        entropy: Weight of the entropy bonus.
-        value_weight: Weight of the value loss.
-        max_grad_norm: Gradient clip.
-        target_kl: Ends an update early beyond 1.5 times this; None for never.
-        hidden: Widths of the hidden layers of a new policy.
-        activation: Their non-linearity.
-        log_std_init: Log standard deviation of a new policy's actions, in units of half their range.
-        reward_clip: Rewards are divided by the running deviation of the return and clipped to this.
-    """
-
-    num_envs: int = 128
-    rollout: int = 32
-    minibatches: int = 4
-    epochs: int = 5
-    learning_rate: float = 5e-4
-    final_learning_rate: float = 0.0
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip_range: float = 0.2
-    entropy: float = 0.0
-    value_weight: float = 0.5
-    max_grad_norm: float = 0.5
-    target_kl: float | None = None
-    hidden: tuple[int, ...] = (64, 64)
-    activation: str = "tanh"
-    log_std_init: float = -0.5
-    reward_clip: float = 10.0
-
-    def __post_init__(self) -> None:
-        """Checks the ranges.
-
-        Raises:
-            InputError: A field is out of range.
-        """
-        for name in ("num_envs", "rollout", "minibatches", "epochs"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
-        if self.num_envs * self.rollout < 2:
-            raise InputError("rollout: expected num_envs * rollout >= 2, got 1; PPO normalises over a batch")
-        for name, low, high in (
-            ("learning_rate", 0.0, 1.0),
-            ("final_learning_rate", 0.0, 1.0),
-            ("gamma", 0.0, 1.0),
-            ("gae_lambda", 0.0, 1.0),
-            ("clip_range", 1e-6, 1.0),
-            ("entropy", 0.0, np.inf),
-            ("value_weight", 0.0, np.inf),
-            ("max_grad_norm", 1e-12, np.inf),
-            ("reward_clip", 1e-12, np.inf),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"{name}: expected a number in [{low}, {high}], got {getattr(self, name)!r}")
-
-    @property
-    def batch_size(self) -> int:
-        """Transitions in a minibatch: the smallest divisor of a rollout not below rollout / minibatches."""
-        total = self.num_envs * self.rollout
-        return next(size for size in range(max(total // self.minibatches, 2), total + 1) if total % size == 0)
-
-    def policy_fields(self) -> dict[str, object]:
-        """The fields that shape a new policy."""
-        return {"hidden": self.hidden, "activation": self.activation, "log_std_init": self.log_std_init}
 
 
 def learn(
@@ -200,19 +120,3 @@ def _global_seeds_restored() -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
-
-
-Config = TypeVar("Config", bound=PPOConfig)
-
-
-def with_options(config: Config, options: Mapping[str, object]) -> Config:
-    """`config` with some fields replaced.
-
-    Raises:
-        InputError: An option is no field of it, or out of range.
-    """
-    names = [field.name for field in fields(config)]
-    for name in options:
-        if name not in names:
-            raise InputError(f"{name}: expected one of {', '.join(names)}, got an unknown option")
-    return replace(config, **options)

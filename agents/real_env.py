@@ -55,6 +55,7 @@ class RealObserver:
     def __init__(self, model: WorldModel | None, rows: int) -> None:
         """Without a model, observations pass unchanged."""
         self._model = model
+        self._device = getattr(getattr(model, "start_is_initial", None), "device", torch.device("cpu"))
         self._rows = rows
         self._state: EncoderState | None = None
         self._raw: dict[int, Any] = {}
@@ -64,31 +65,34 @@ class RealObserver:
         self._keep(rows, obs)
         if self._model is None:
             return
-        fresh = self._model.encoder_reset(_tensor(obs))
+        fresh = self._model.encoder_reset(self._tensor(obs))
         if self._state is None:
-            empty = (torch.zeros((self._rows, *field.shape[1:]), dtype=field.dtype) for field in fresh)
+            empty = (field.new_zeros((self._rows, *field.shape[1:])) for field in fresh)
             self._state = EncoderState(*empty)
-        self._state = scatter_rows(self._state, torch.as_tensor(rows), fresh)
+        self._state = scatter_rows(self._state, torch.as_tensor(rows, device=self._device), fresh)
 
     def advance(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
         """Rows (K,) go on with these raw observations."""
         self._keep(rows, obs)
         if self._model is None or self._state is None:
             return
-        index = torch.as_tensor(rows)
-        fresh = self._model.encoder_step(gather_rows(index, self._state), _tensor(obs))
+        index = torch.as_tensor(rows, device=self._device)
+        fresh = self._model.encoder_step(gather_rows(index, self._state), self._tensor(obs))
         self._state = scatter_rows(self._state, index, fresh)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The policy's observations (K, O) of these rows."""
         if self._model is None or self._state is None:
             return np.stack([self._raw[int(row)] for row in rows])
-        return self._model.encoder_observation(gather_rows(torch.as_tensor(rows), self._state)).cpu().numpy()
+        return (
+            self._model.encoder_observation(gather_rows(torch.as_tensor(rows, device=self._device), self._state))
+            .cpu()
+            .numpy()
+        )
 
     def _keep(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
         if self._model is None:
             self._raw.update(zip(map(int, rows), obs, strict=True))
 
-
-def _tensor(obs: Sequence[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(obs))
+    def _tensor(self, obs: Sequence[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(obs)).to(self._device)

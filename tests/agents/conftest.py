@@ -1,6 +1,6 @@
 """A toy task whose best policy is known, as a Gymnasium vector environment and as a world model's encoder.
 
-A point on a line is pushed: x' = x + 0.2 * action / 2 with action in [-2, 2], reward 1 - |x'|; x starts at +-1. The best
+A point on a line is pushed: x' = x + 0.1 * action with action in [-2, 2], reward 1 - |x'|; x starts at +-1. The best
 policy moves towards 0 and stays; doing nothing earns nothing.
 """
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.baselines import REAL_PPO, RandomPolicy, ZeroPolicy, fit_rollout, predefined
+from agents.baselines import RandomPolicy, ZeroPolicy, fit_rollout, predefined
+from agents.config import REAL_PPO
 from agents.episodes import run_episodes, run_first_episodes
 from agents.evaluate import Evaluation, evaluate
 from agents.real_env import RealObserver

@@ -1,4 +1,4 @@
-"""PPO improves a policy in the environment it is given, repeats itself, and keeps the last good update when it fails."""
+"""PPO improves a policy in the environment it is given, repeats itself, and keeps the last update when it fails."""
 
 import json
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.imagine import ImagineConfig, imagine, start_policy, train_policy
+from agents.config import ImagineConfig, PPOConfig, with_options
+from agents.imagine import imagine, start_policy, train_policy
 from agents.policy import Policy
-from agents.ppo import PPOConfig, with_options
 from wmenv.errors import InputError, TrainingError
 
 FAST = PPOConfig(num_envs=32, rollout=16, minibatches=4, epochs=6, learning_rate=3e-3, hidden=(16,))
@@ -105,7 +105,7 @@ def test_a_wrong_number_of_steps_is_refused(toy, tmp_path, steps):
 
 @pytest.mark.parametrize(
     "change",
-    [{"num_envs": 0}, {"rollout": -1}, {"gamma": 1.5}, {"learning_rate": float("nan")}, {"reward_clip": 0.0}],
+    [{"num_envs": 0}, {"rollout": -1}, {"gamma": 1.5}, {"learning_rate": float("nan")}, {"reward_clip": 0.0}, {"horizon": 0}, {"starts": "end"}],
 )
 def test_a_bad_hyper_parameter_names_itself(change):
     with pytest.raises(InputError, match=f"{next(iter(change))}: expected"):

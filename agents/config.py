@@ -1,0 +1,143 @@
+"""Hyper-parameters of PPO, in dreams and on the real task; kept apart so that the command line starts fast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeVar
+
+from wmenv.errors import InputError
+
+DEFAULT_HORIZON = 200
+"""Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
+bootstraps from the critic, so that the agent still learns to care about what comes after."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PPOConfig:
+    """Hyper-parameters of PPO (Schulman et al. 2017, arXiv:1707.06347).
+
+    Attributes:
+        num_envs: Environments stepped together.
+        rollout: Steps of each environment between two updates.
+        minibatches: Parts into which a rollout is cut; or fewer, so that they are equal.
+        epochs: Passes over each rollout.
+        learning_rate: Adam's step size at the start.
+        final_learning_rate: Its fraction at the end; it falls linearly in between.
+        gamma: Discount per step.
+        gae_lambda: Weight of generalised advantage estimation.
+        clip_range: Clip of the probability ratio.
+        entropy: Weight of the entropy bonus.
+        value_weight: Weight of the value loss.
+        max_grad_norm: Gradient clip.
+        target_kl: Ends an update early beyond 1.5 times this; None for never.
+        hidden: Widths of the hidden layers of a new policy.
+        activation: Their non-linearity.
+        log_std_init: Log standard deviation of a new policy's actions, in units of half their range.
+        reward_clip: Rewards are divided by the running deviation of the return and clipped to this.
+    """
+
+    num_envs: int = 128
+    rollout: int = 32
+    minibatches: int = 4
+    epochs: int = 5
+    learning_rate: float = 5e-4
+    final_learning_rate: float = 0.0
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    entropy: float = 0.0
+    value_weight: float = 0.5
+    max_grad_norm: float = 0.5
+    target_kl: float | None = None
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    log_std_init: float = -0.5
+    reward_clip: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            InputError: A field is out of range.
+        """
+        for name in ("num_envs", "rollout", "minibatches", "epochs"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
+        if self.num_envs * self.rollout < 2:
+            raise InputError("rollout: expected num_envs * rollout >= 2, got 1; PPO normalises over a batch")
+        for name, low, high in (
+            ("learning_rate", 0.0, 1.0),
+            ("final_learning_rate", 0.0, 1.0),
+            ("gamma", 0.0, 1.0),
+            ("gae_lambda", 0.0, 1.0),
+            ("clip_range", 1e-6, 1.0),
+            ("entropy", 0.0, math.inf),
+            ("value_weight", 0.0, math.inf),
+            ("max_grad_norm", 1e-12, math.inf),
+            ("reward_clip", 1e-12, math.inf),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"{name}: expected a number in [{low}, {high}], got {getattr(self, name)!r}")
+
+    @property
+    def batch_size(self) -> int:
+        """Transitions in a minibatch: the smallest divisor of a rollout not below rollout / minibatches."""
+        total = self.num_envs * self.rollout
+        return next(size for size in range(max(total // self.minibatches, 2), total + 1) if total % size == 0)
+
+    def policy_fields(self) -> dict[str, object]:
+        """The fields that shape a new policy."""
+        return {"hidden": self.hidden, "activation": self.activation, "log_std_init": self.log_std_init}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagineConfig(PPOConfig):
+    """PPO's hyper-parameters and how the dreams are run.
+
+    Attributes:
+        horizon: Steps after which a dream is truncated; None for the task's limit, at most `DEFAULT_HORIZON`.
+        denoise_steps: Denoising steps of each dreamed frame; None for the model's own number.
+        starts: "any" recorded moment or only "initial" ones.
+        device: Where the world model runs: "cpu", "cuda" or "auto".
+    """
+
+    horizon: int | None = None
+    denoise_steps: int | None = None
+    starts: Literal["any", "initial"] = "any"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            InputError: A field is out of range.
+        """
+        PPOConfig.__post_init__(self)  # dataclass(slots=True) makes a new class, which super() does not know
+        for name in ("horizon", "denoise_steps"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise InputError(f"{name}: expected an integer >= 1 or None, got {value!r}")
+        if self.starts not in ("any", "initial"):
+            raise InputError(f"starts: expected 'any' or 'initial', got {self.starts!r}")
+
+
+REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learning_rate=3e-4)
+"""For the real task: SB3's own defaults (2,048 steps an update, batches of 64, 10 epochs), over 8 environments."""
+
+Config = TypeVar("Config", bound=PPOConfig)
+
+
+def with_options(config: Config, options: Mapping[str, object]) -> Config:
+    """`config` with some fields replaced.
+
+    Raises:
+        InputError: An option is no field of it, or out of range.
+    """
+    names = [field.name for field in fields(config)]
+    for name in options:
+        if name not in names:
+            raise InputError(f"{name}: expected one of {', '.join(names)}, got an unknown option")
+    return replace(config, **options)
