@@ -49,6 +49,41 @@ def write(name: str, rows: Sequence[Mapping[str, Value]], *, notes: str = "", fo
     return path
 
 
+def append_result(
+    name: str,
+    *,
+    task: str,
+    modality: str,
+    seed: int,
+    returns: Mapping[str, Mapping[str, float]],
+    command: str,
+    folder: Path = FOLDER.parent / "results",
+    **more: Value,
+) -> Path:
+    """Appends one finished run to results/`name`.jsonl, from which README's results table is made.
+
+    Args:
+        name: File name without its ending.
+        task: The task's id.
+        modality: "frames" or "state".
+        seed: The run's seed.
+        returns: By arm (see results/README.md): mean, sem and episodes on the real task.
+        command: What a reader types to repeat it.
+        folder: Where the file lies.
+        **more: `real_steps`, `policy_steps`, `note` and whatever else the record should hold.
+
+    Returns:
+        The file's path.
+    """
+    row = {"task": task, "modality": modality, "seed": seed, **more, "returns": returns, "command": command}
+    row |= {"hardware": hardware(), "versions": versions()}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.jsonl"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+    return path
+
+
 def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0, repeats: int = 5) -> float:
     """How many units `function` does per second: the median of `repeats` timed stretches after one warm-up call.
 

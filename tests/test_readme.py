@@ -90,6 +90,16 @@ def test_benchmarks_are_stored_with_command_and_hardware(tmp_path: Path):
         common.write("speed", [{"per_second": float("nan")}], folder=tmp_path)
 
 
+def test_an_appended_result_is_in_the_table(tmp_path: Path):
+    for seed in (0, 1):
+        common.append_result(
+            "toy", task="wmenv/Toy-v0", modality="state", seed=seed, returns={"dream": arm(5.0)},
+            command="wmenv demo", real_steps=1000, folder=tmp_path,
+        )  # fmt: skip
+    table = readme.results_table(readme.load_runs(tmp_path))
+    assert "| Toy-v0 | state | 2 | 1,000 |" in table and "Made by `wmenv demo` on" in table
+
+
 def test_rate_counts_units():
     assert common.rate(lambda: None, units=1000, seconds=0.01) > 1000
 
