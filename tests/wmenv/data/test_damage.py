@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -65,7 +66,7 @@ def as_pipe(path: Path) -> None:
 
 KINDS: dict[str, Callable[[Path], Any]] = {
     "half": lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
-    "one byte short": lambda p: p.write_bytes(p.read_bytes()[:-1]),
+    "two bytes short": lambda p: p.write_bytes(p.read_bytes()[:-2]),
     "longer": lambda p: p.write_bytes(p.read_bytes() + b"\0" * 16),
     "empty": lambda p: p.write_bytes(b""),
     "zeros": lambda p: p.write_bytes(bytes(p.stat().st_size)),
@@ -166,10 +167,8 @@ def reseal(path: Path, *, rows: Callable[[dict], dict] = dict, table: Callable =
     commits = read_commits(path, info)
     form, c = schema(info, commits[1].nq, commits[1].nv), commits[1]
     raw = encode_table(rows(decode_table((path / PARQUET).read_bytes(), form, name="")), form)
-    changed = table(pq.read_table(path / PARQUET))
     (path / PARQUET).write_bytes(raw)
-    if not changed.equals(pq.read_table(path / PARQUET)):
-        pq.write_table(changed, path / PARQUET)
+    pq.write_table(table(pq.read_table(path / PARQUET)), path / PARQUET)
     if video is not None:
         (path / VIDEO).write_bytes(video)
     fields = {k: getattr(c, k) for k in c.__slots__}
@@ -188,7 +187,7 @@ SEALED: dict[str, tuple[str, dict[str, Any]]] = {
     "no rows": (PARQUET, {"rows": lambda r: {k: v[:0] for k, v in r.items()}}),
     "column missing": (PARQUET, {"table": lambda t: t.drop_columns(["qpos"])}),
     "column of another type": (PARQUET, {"table": lambda t: t.set_column(4, "next.terminated", t["index"])}),
-    "nulls": (PARQUET, {"table": lambda t: t.set_column(1, t.schema.field(1), [[None] * t.num_rows])}),
+    "nulls": (PARQUET, {"table": lambda t: t.set_column(1, t.schema.field(1), pa.nulls(t.num_rows, pa.float32()))}),
     "frames missing": (VIDEO, {"video": encode_video(np.zeros((2, 16, 16, 3), np.uint8), size=16, fps=25)}),
     "frames of another size": (VIDEO, {"video": encode_video(np.zeros((9, 32, 32, 3), np.uint8), size=32, fps=25)}),
     "no video": (VIDEO, {"video": b"ftyp" * 100}),
@@ -243,6 +242,16 @@ def damage_at_random(path: Path, rng: random.Random) -> None:
     path.write_bytes(raw)
 
 
+def same_content(path: Path, sound: bytes) -> bool:
+    """Whether the damage changed nothing; in JSON a blank more or less is nothing."""
+    if path.suffix != ".json":
+        return path.read_bytes() == sound
+    try:
+        return json.loads(path.read_bytes()) == json.loads(sound)
+    except ValueError:
+        return False
+
+
 def fuzz(path: Path, count: int) -> None:
     files = [path / n for n in (PARQUET, VIDEO, EPISODES, INFO)]
     sound = {p: p.read_bytes() for p in files}
@@ -250,7 +259,7 @@ def fuzz(path: Path, count: int) -> None:
     for i in range(count):
         target = files[i % 4]
         damage_at_random(target, rng)
-        if target.read_bytes() != sound[target]:
+        if not same_content(target, sound[target]):
             with pytest.raises(DataError, match=rf"^{path}/"):
                 read_all(path)
         target.write_bytes(sound[target])
