@@ -6,6 +6,8 @@ seen through the same latents; `lint` looks for the bugs that losses do not show
 
 from .core import CoreState, CoreStep, DreamCore
 from .frames import tile_frames
+from .lint import lint
+from .lint_trace import Finding
 from .model import DreamModel
 from .options import DreamClosed, DreamNotReset
 from .real import LatentObservation, LatentVectorObservation
@@ -22,7 +24,9 @@ __all__ = [
     "DreamNotReset",
     "DreamSnapshot",
     "DreamVectorEnv",
+    "Finding",
     "LatentObservation",
     "LatentVectorObservation",
+    "lint",
     "tile_frames",
 ]
