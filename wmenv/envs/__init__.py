@@ -1,18 +1,40 @@
 """Dreams as Gymnasium environments: one functional core, its faces, and what checks them.
 
 `DreamEnv` and `DreamVectorEnv` step a world model; `LatentObservation` and `LatentVectorObservation` let a real task be
-seen through the same latents; `lint` looks for the bugs that losses do not show.
+seen through the same latents; `lint` looks for the bugs that losses do not show. Names are imported when they are first
+used, so that `import wmenv` (which registers the ids) does not wait for torch.
 """
 
-from .core import CoreState, CoreStep, DreamCore
-from .frames import tile_frames
-from .lint import lint
-from .lint_trace import Finding
-from .model import DreamModel
-from .options import DreamClosed, DreamNotReset
-from .real import LatentObservation, LatentVectorObservation
-from .single import DreamEnv
-from .vector import DreamSnapshot, DreamVectorEnv
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core import CoreState, CoreStep, DreamCore
+    from .frames import tile_frames
+    from .linter import lint
+    from .linter_trace import Finding
+    from .model import DreamModel
+    from .options import DreamClosed, DreamNotReset
+    from .real import LatentObservation, LatentVectorObservation
+    from .single import DreamEnv
+    from .vector import DreamSnapshot, DreamVectorEnv
+
+_PLACES = {
+    "CoreState": "core",
+    "CoreStep": "core",
+    "DreamClosed": "options",
+    "DreamCore": "core",
+    "DreamEnv": "single",
+    "DreamModel": "model",
+    "DreamNotReset": "options",
+    "DreamSnapshot": "vector",
+    "DreamVectorEnv": "vector",
+    "Finding": "linter_trace",
+    "LatentObservation": "real",
+    "LatentVectorObservation": "real",
+    "lint": "linter",
+    "tile_frames": "frames",
+}
 
 __all__ = [
     "CoreState",
@@ -30,3 +52,12 @@ __all__ = [
     "lint",
     "tile_frames",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PLACES[name]}", __name__), name)
+    globals()[name] = value
+    return value
