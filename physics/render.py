@@ -133,13 +133,14 @@ class Renderer:
                 _forget_parent()
                 self._held.clear()
             _pool_pid[:] = [os.getpid()]
-            make_context(1, 1).free()  # the driver registers its exit handler now, so that ours below runs before it
-            atexit.register(_free_canvases)
         key = (self._key, pixels, threading.get_ident())
         if key not in self._held:
             if key not in _canvases:
                 self._painted.vis.global_.offwidth = self._painted.vis.global_.offheight = pixels
                 _canvases[key] = _Canvas(self._painted, pixels)
+                # Handlers run last in, first out: ours must come before those that shut the driver down.
+                atexit.unregister(_free_canvases)
+                atexit.register(_free_canvases)
             _canvases[key].users += 1
             self._held[key] = _canvases[key]
         return self._held[key]

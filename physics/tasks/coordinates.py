@@ -14,8 +14,9 @@ from .spec import Bound, TaskSpec
 
 Kind = Literal["qpos", "cos", "sin", "qvel", "act", "goal"]
 DEFAULT_POSITION_BOUND = 100.0  # m or rad, where neither model nor spec has one
-SOFT_LIMIT = 0.1  # MuJoCo's limits are springs: bounds lie so much of the range beyond them
-SMALLEST_MARGIN = 0.05  # m or rad
+SOFT_HINGE = 1.0  # rad; MuJoCo's limits are springs that strong motors overshoot: bounds lie so far beyond them
+SOFT_SLIDE = 0.1  # of the range, at least half a decimetre
+NEARLY_ROUND = 0.9 * 2 * np.pi  # rad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +130,14 @@ def _positions(model: mujoco.MjModel, i: int, name: str, spec: TaskSpec, group: 
         return []
     hinge = kind == mujoco.mjtJoint.mjJNT_HINGE
     unit = "rad" if hinge else "m"
-    if model.jnt_limited[i]:
-        low, high = (float(limit) for limit in model.jnt_range[i])
-        margin = max(SOFT_LIMIT * (high - low), SMALLEST_MARGIN)
+    low, high = (float(limit) for limit in model.jnt_range[i])
+    nearly_round = hinge and high - low > NEARLY_ROUND  # both ends look alike: continuous only as an angle on a circle
+    if model.jnt_limited[i] and name not in spec.position_bounds and not nearly_round:
+        margin = SOFT_HINGE if hinge else max(SOFT_SLIDE * (high - low), 0.05)
         return [_plain("qpos", name, at, unit, (low - margin, high + margin), group, meaning)]
     if hinge and name in spec.bounded_hinges:
         return [_plain("qpos", name, at, unit, spec.bounded_hinges[name], group, meaning)]
-    if hinge:
+    if hinge and name not in spec.position_bounds:
         return [
             _plain("cos", name, at, "1", (-1.0, 1.0), group, meaning),
             _plain("sin", name, at, "1", (-1.0, 1.0), group, meaning),
@@ -146,7 +148,7 @@ def _positions(model: mujoco.MjModel, i: int, name: str, spec: TaskSpec, group: 
 def _velocities(model: mujoco.MjModel, i: int, name: str, spec: TaskSpec, group: int) -> list[Coordinate]:
     kind, at = mujoco.mjtJoint(model.jnt_type[i]), int(model.jnt_dofadr[i])
     limit = spec.velocity_bounds.get(name, spec.default_velocity_bound)
-    bound, meaning = (-limit, limit), spec.meaning.get(name, "")
+    bound, meaning = (-limit, limit), spec.meaning.get(name, "") if name in spec.omit_position else ""
     if kind == mujoco.mjtJoint.mjJNT_FREE:
         linear = [
             _plain("qvel", f"{name}.v{a}", at + k, "m/s", bound, group, "world frame") for k, a in enumerate("xyz")
@@ -195,5 +197,3 @@ class StateReader:
             raw[slots["goal"] :] = data.geom_xpos.ravel()
         state = raw[self._index].astype(np.float32)
         return np.clip(state, self.low, self.high, out=state)
-
-

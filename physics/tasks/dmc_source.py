@@ -10,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..errors import TaskError
+from ..messages import route_messages
 from ..world import World
 from .simulation import Outcome
 
@@ -36,6 +37,7 @@ class DmcSimulation:
             raise TaskError(
                 f'source: expected dm_control for "dmc:{name}", got {error}; run: pip install "wmenv[dmc]"'
             ) from error
+        route_messages()  # dm_control has installed its own
         domain, _, task = name.partition("/")
         try:
             self._env = suite.load(domain, task, task_kwargs={"time_limit": float("inf")})
@@ -58,7 +60,12 @@ class DmcSimulation:
         """Start an episode as the suite does."""
         if seed is not None:
             self._env.task._random = np.random.RandomState(seed)  # the suite has no public way to seed a loaded task
-        self._env.reset()
+        try:
+            self._env.reset()
+        except self._physics_error as error:
+            raise TaskError(
+                f"world: expected a model that can be reset, got {error}; use milder multipliers"
+            ) from error
         return {}
 
     def step(self, action: NDArray[np.floating]) -> Outcome:

@@ -15,7 +15,7 @@ from ..camera import Camera
 from ..errors import TaskError
 from ..render import Renderer, check_size
 from ..world import World, as_world
-from .coordinates import StateReader, coordinates_of
+from .coordinates import Coordinate, StateReader, coordinates_of
 from .fit_camera import fitted_camera
 from .registry import find_spec
 from .sources import open_simulation
@@ -48,7 +48,7 @@ class TaskEnv(gymnasium.Env[NDArray[Any], NDArray[np.float32]]):
     Example:
         >>> env = TaskEnv("wmenv/Reacher-v0", obs="state")
         >>> env.reset(seed=1)[0].shape
-        (7,)
+        (8,)
         >>> env.close()
     """
 
@@ -105,6 +105,11 @@ class TaskEnv(gymnasium.Env[NDArray[Any], NDArray[np.float32]]):
     def fps(self) -> float:
         """Control steps per simulated second."""
         return 1.0 / self._simulation.dt
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """What each number of the state is."""
+        return self._coordinates
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -172,7 +177,7 @@ class TaskEnv(gymnasium.Env[NDArray[Any], NDArray[np.float32]]):
         if not self._ready:
             raise TaskError("step: expected a running episode, got none; call reset() first")
         outcome = self._simulation.step(self._check_action(action))
-        if self._diverged() or not np.isfinite(outcome.reward):
+        if outcome.info.get("diverged") or self._diverged() or not np.isfinite(outcome.reward):
             return self._give_up()
         self._last = self._observe({**outcome.info, "diverged": False})
         return self._last[0], outcome.reward, outcome.terminated, False, self._last[1]

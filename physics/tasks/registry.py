@@ -27,19 +27,18 @@ def find_spec(task: object) -> TaskSpec:
     """
     if isinstance(task, str) and task in _specs:
         return _specs[task]
-    near = difflib.get_close_matches(str(task), _specs, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(str(task), _specs, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(_specs)}"
     raise TaskError(f"task: expected a registered task id, got {task!r}; {hint}")
 
 
 def add_spec(spec: TaskSpec) -> None:
-    """Make `spec` known here and to Gymnasium."""
+    """Make `spec` known here and to Gymnasium, in place of what the id meant before."""
     _specs[spec.id] = spec
+    gymnasium.registry.pop(spec.id, None)
+    # The spec itself, not its id, so that an environment can be made in a fresh process as well.
     gymnasium.register(
-        id=spec.id,
-        entry_point="physics:TaskEnv",
-        max_episode_steps=spec.max_episode_steps,
-        kwargs={"task": spec.id},
+        id=spec.id, entry_point="physics:TaskEnv", max_episode_steps=spec.max_episode_steps, kwargs={"task": spec}
     )
 
 

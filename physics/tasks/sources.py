@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import TaskError
+from ..messages import route_messages
 from ..world import World
 from .simulation import Simulation
 from .spec import TaskSpec
@@ -14,6 +15,7 @@ def open_simulation(spec: TaskSpec, world: World) -> Simulation:
     Raises:
         TaskError: The source is unknown, malformed or its package is missing.
     """
+    route_messages()
     kind, _, name = spec.source.partition(":")
     if kind == "gym":
         from .gym_source import GymSimulation

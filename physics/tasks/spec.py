@@ -25,7 +25,7 @@ class TaskSpec:
         omit_velocity: Joints whose position alone is in the state, with the reason.
         bounded_hinges: Unlimited hinges that the task keeps from turning round, so that the plain angle is in the state
             instead of its cosine and sine; with bounds, rad.
-        position_bounds: Bounds of unlimited positions by joint, m or rad; for a free joint the height's, m.
+        position_bounds: Bounds of positions by joint, m or rad, in place of the model's; for a free joint the height's.
         velocity_bounds: Bounds of velocities by joint, m/s or rad/s.
         default_velocity_bound: Of all other joints, m/s or rad/s.
         goals: Geoms that the task places anew at reset by changing the model: their x and y are in the state, with

@@ -129,6 +129,7 @@ PUSHER = TaskSpec(
     source="gym:Pusher-v5",
     max_episode_steps=100,
     omit={"goal_slidey": "the goal never moves", "goal_slidex": "the goal never moves"},
+    position_bounds={"obj_slidey": (-2.0, 2.0), "obj_slidex": (-2.0, 2.0)},
     velocity_bounds={"obj_slidey": 5.0, "obj_slidex": 5.0},
     objects=(("obj_slidey", "obj_slidex"),),
     meaning={"obj_slidey": "object, from its place in the model", "obj_slidex": "object, from its place in the model"},
