@@ -161,7 +161,9 @@ def test_other_json_is_refused(data, text: str):
         read_all(data[0])
 
 
-def reseal(path: Path, *, rows: Callable[[dict], dict] = dict, table: Callable = lambda t: t, video: bytes | None = None):
+def reseal(
+    path: Path, *, rows: Callable[[dict], dict] = dict, table: Callable = lambda t: t, video: bytes | None = None
+):
     """Rewrites the second append with valid digests and seal, as someone who means harm could."""
     info = EpisodeStore.open(path).info
     commits = read_commits(path, info)

@@ -116,5 +116,3 @@ def test_the_records_need_no_pyarrow():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.stdout.strip() == "fine", out.stderr
-
-

@@ -1,0 +1,94 @@
+"""Run as a script by test_kill: kills writers of a data set at random moments and checks what they left.
+
+Everything is imported once and every writer is a fork, so that a thousand real SIGKILLs take minutes, not hours.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from conftest import assert_same, make_episode, make_info  # noqa: E402
+
+from wmenv.data import EpisodeStore, RepairReport  # noqa: E402
+from wmenv.data.folder import remove_leftovers  # noqa: E402
+
+
+def write(path: Path, seed: int, acknowledge: int) -> None:
+    """Appends episodes until killed; tells the number of those acknowledged."""
+    rng = random.Random(seed)
+    store = EpisodeStore.open(path) if (path / "meta/info.json").exists() else EpisodeStore.create(path, make_info())
+    while True:
+        first = store.num_episodes
+        store.append([make_episode(i) for i in range(first, first + rng.randint(1, 4))])
+        os.write(acknowledge, store.num_episodes.to_bytes(8, "little"))
+
+
+def check(path: Path, acknowledged: int) -> None:
+    """Every acknowledged episode is there and right, and a second repair finds nothing."""
+    if not (path / "meta/info.json").exists():
+        assert acknowledged == 0, "the data set is gone"
+        return
+    store = EpisodeStore.open(path)
+    assert store.num_episodes >= acknowledged, f"{acknowledged} acknowledged, {store.num_episodes} found"
+    for i, episode in enumerate(store.load()):
+        assert_same(episode, make_episode(i))
+    assert EpisodeStore.open(path).opened == RepairReport(), "repair is not idempotent"
+    assert remove_leftovers(path, len(list((path / "meta/episodes").glob("*/*.parquet")))) == []
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Runs `work` in a child."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def main(folder: str, kills: int, seed: int) -> None:
+    """Kills `kills` writers; a new data set every 25."""
+    rng = random.Random(seed)
+    landed = {"before the first": 0, "while writing": 0}
+    path, acknowledged = Path(folder) / "0", 0
+    for number in range(kills):
+        if number % 25 == 0:
+            path, acknowledged = Path(folder) / str(number), 0
+        reader, writer = os.pipe()
+        child = forked(lambda path=path, number=number, writer=writer: write(path, number, writer))
+        os.close(writer)
+        time.sleep(rng.uniform(0.0, 0.25))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), "the writer failed by itself"
+        told = b""
+        while select.select([reader], [], [], 0)[0] and (part := os.read(reader, 4096)):
+            told += part
+        os.close(reader)
+        if told:
+            acknowledged = int.from_bytes(told[-8:], "little")
+        landed["while writing" if told else "before the first"] += 1
+        _, status = os.waitpid(forked(lambda path=path, n=acknowledged: check(path, n)), 0)
+        if status:
+            sys.exit(f"kill {number}: what was left is wrong")
+    print(landed, "episodes in the last data set:", acknowledged)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
