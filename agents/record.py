@@ -89,7 +89,10 @@ def record(
         options["size"] = _integer("size", size, 8)
     if world is not None:
         options["world"] = world
-    env = gymnasium.make(task, **options) if task in gymnasium.registry else physics.make_task(task, **options)
+    try:
+        env = gymnasium.make(task, **options) if task in gymnasium.registry else physics.make_task(task, **options)
+    except (TypeError, gymnasium.error.Error) as error:
+        raise InputError(f"task: expected a task of `physics.task_ids()`, got {task!r}: {str(error)[:200]}") from error
     try:
         spec, info = env.spec, _describe(env, task, size if obs == "frames" else None, policy, seed)
     finally:
