@@ -86,6 +86,13 @@ def test_threads_do_not_change_the_bits() -> None:
         torch.set_num_threads(threads)
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_bits() -> None:
+    seed, counter = torch.arange(1000) * 2**33, torch.arange(1000) % 17
+    assert torch.equal(normal(seed, counter, (37,), device="cuda").cpu(), normal(seed, counter, (37,)))
+    assert torch.equal(integers(seed.cuda(), counter.cuda(), 1000).cpu(), integers(seed, counter, 1000))
+
+
 def test_normal_has_the_moments_of_a_standard_normal() -> None:
     x = normal(torch.arange(1000), torch.full((1000,), 3), (1000,)).double()
     assert x.isfinite().all()

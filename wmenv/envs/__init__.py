@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .options import DreamClosed, DreamNotReset
     from .real import LatentObservation, LatentVectorObservation
     from .single import DreamEnv
-    from .vector import DreamSnapshot, DreamVectorEnv
+    from .snapshot import DreamSnapshot
+    from .vector import DreamVectorEnv
 
 _PLACES = {
     "CoreState": "core",
@@ -27,7 +28,7 @@ _PLACES = {
     "DreamEnv": "single",
     "DreamModel": "model",
     "DreamNotReset": "options",
-    "DreamSnapshot": "vector",
+    "DreamSnapshot": "snapshot",
     "DreamVectorEnv": "vector",
     "Finding": "linter_trace",
     "LatentObservation": "real",

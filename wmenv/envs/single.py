@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from .options import read_actions
-from .vector import DreamSnapshot, DreamVectorEnv
+from .snapshot import DreamSnapshot
+from .vector import DreamVectorEnv
 
 
 class DreamEnv(gym.Env):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +15,7 @@ from . import options as read
 from .core import CoreState, CoreStep, clone, fork_row, gather
 from .invariant import map_rows
 from .model import device_of, resolve_model
-
-
-class DreamSnapshot(NamedTuple):
-    """What `save_state` returns: a copy of every row, its random numbers included. Treat it as opaque."""
-
-    core: CoreState
-    ended: np.ndarray  # (N,) bool; True where DISABLED autoreset waits for a reset
+from .snapshot import DreamSnapshot, check_snapshot
 
 
 class DreamVectorEnv(VectorEnv):
@@ -201,15 +195,11 @@ class DreamVectorEnv(VectorEnv):
             InputError: if it is of another number of environments or of another model's shape.
         """
         self._check_open()
-        if not isinstance(snapshot, DreamSnapshot):
-            raise InputError(f"snapshot: expected what save_state() returned, got {type(snapshot).__name__}")
         like = self._state
         if like is None:
             rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
             like, _ = self.core.begin(rows, rows)
-        want, got = _shapes(like), _shapes(snapshot.core)
-        if want != got:
-            raise InputError(f"snapshot: expected rows of shapes {want}, got {got}; load it where it was saved")
+        check_snapshot(snapshot, like)
         self._state = map_rows(lambda field: field.to(self.device, copy=True), snapshot.core)
         self._ended = snapshot.ended.copy()
         return self._observe(self._state)
@@ -307,7 +297,3 @@ class DreamVectorEnv(VectorEnv):
         if self._state is None:
             raise read.DreamNotReset("env: expected reset() before the first step, got none; call reset(seed=0)")
         return self._state
-
-
-def _shapes(state: CoreState) -> list[tuple[int, ...]]:
-    return [tuple(field.shape) for field in (*state.dream, *state[1:])]
