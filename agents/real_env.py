@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -34,7 +34,7 @@ def make_task(task: str, model: WorldModel | None, *, world: Any = None) -> gym.
     if model is not None and model.config.modality == "frames":
         options = {"obs": "frames", "size": model.config.image_size}
     if world is not None:
-        options["world"] = physics.World(**world) if isinstance(world, Mapping) else world
+        options["world"] = world
     return physics.make_task(task, **options)
 
 

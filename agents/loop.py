@@ -1,0 +1,150 @@
+"""Dyna: record with the policy so far, learn the world anew, dream on; again and again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wmenv.errors import InputError
+
+from .callbacks import JsonlWriter, read_rows
+from .config import ImagineConfig
+from .evaluate import Evaluation, evaluate
+from .imagine import imagine
+from .policy import Policy
+from .progress import progress_bar
+from .record import record
+
+LOG_NAME = "loop.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """What one round of the loop left behind.
+
+    Attributes:
+        number: From 0, whose policy recorded at random.
+        model: Folder of its world model.
+        policy: Folder of its policy.
+        real_steps: Real steps recorded so far.
+        policy_steps: Steps dreamed so far.
+        evaluation: The policy on the real task.
+    """
+
+    number: int
+    model: Path
+    policy: Path
+    real_steps: int
+    policy_steps: int
+    evaluation: Evaluation
+
+
+def loop(
+    task: str,
+    out: str | Path,
+    *,
+    rounds: int = 4,
+    record_steps: int = 6_000,
+    imagine_steps: int = 200_000,
+    obs: str = "frames",
+    preset: str = "tiny",
+    seed: int = 0,
+    world: Any = None,
+    episodes: int = 20,
+    config: ImagineConfig | None = None,
+    progress: bool = True,
+    on_round: Callable[[Round], None] | None = None,
+) -> list[Round]:
+    """Alternates recording, training and imagining; the model and the policy start each round where they were.
+
+    What a killed loop has finished is kept: the same call goes on with the first unfinished step.
+
+    Args:
+        task: Id of the real task.
+        out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
+        rounds: How many in all.
+        record_steps: Real steps recorded in each; in round 0 by random actions, then by the last policy's samples.
+        imagine_steps: Steps dreamed in each.
+        obs: "frames" or "state".
+        preset: Size of the world model.
+        seed: Seed of everything; round k uses seed + k.
+        world: A `physics.World`, or None for the nominal one.
+        episodes: Real episodes by which each policy is evaluated; they are not learned from.
+        config: PPO's hyper-parameters.
+        progress: Show progress bars on stderr.
+        on_round: Told of each finished round.
+
+    Returns:
+        The rounds that were run now.
+
+    Raises:
+        InputError: An argument is out of range.
+        TaskError: The task is unknown.
+        KeyboardInterrupt: After saving what was under way.
+    """
+    from wmenv.data import EpisodeStore
+    from wmenv.train import train
+
+    for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
+    out = Path(out)
+    data = out / "data"
+    finished = {row["round"] for row in read_rows(out / LOG_NAME)}
+    results = []
+    for number in range(rounds):
+        if number in finished:
+            continue
+        begun = time.monotonic()
+        here, before = round_folder(out, number), round_folder(out, number - 1)
+        recorded = EpisodeStore.open(data, task=task).num_steps if (data / "meta" / "info.json").exists() else 0
+        missing = record_steps * (number + 1) - recorded
+        if missing > 0:
+            behaviour = before / "policy" if number else "random"
+            record(task, missing, behaviour, data, obs=obs, seed=seed + number, world=world, progress=progress)
+        init = before / "model" if number else None
+        model = train(data, here / "model", preset=preset, seed=seed + number, init=init, progress=progress)
+        with progress_bar(f"imagine, round {number}", wanted=progress) as show:
+            policy = imagine(
+                model,
+                imagine_steps,
+                here / "policy",
+                config=config,
+                seed=seed + number,
+                init=before / "policy" if number else None,
+                progress=show,
+            )
+        with progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show:
+            evaluation = evaluate(policy, task=task, episodes=episodes, world=world, progress=show)
+        steps = EpisodeStore.open(data, task=task).num_steps
+        results.append(_finish(out, number, steps, policy, evaluation, time.monotonic() - begun))
+        if on_round:
+            on_round(results[-1])
+    return results
+
+
+def round_folder(out: Path, number: int) -> Path:
+    """Where round `number` keeps its model and policy."""
+    return out / f"round-{number:02d}"
+
+
+def _finish(out: Path, number: int, steps: int, policy: Policy, evaluation: Evaluation, seconds: float) -> Round:
+    here = round_folder(out, number)
+    done = Round(
+        number=number,
+        model=here / "model",
+        policy=here / "policy",
+        real_steps=steps,
+        policy_steps=policy.config.steps,
+        evaluation=evaluation,
+    )
+    log = JsonlWriter(out / LOG_NAME)
+    row = {"round": number, "real_steps": steps, "policy_steps": policy.config.steps, "wall_seconds": seconds}
+    log.write(row | {"return_mean": evaluation.mean, "return_sem": evaluation.sem}, {}, steps)
+    log.close()
+    (here / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return done
