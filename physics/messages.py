@@ -1,4 +1,4 @@
-"""Sends MuJoCo's warnings to `logging`: left alone they go to stderr and to a MUJOCO_LOG.TXT wherever one happens to be."""
+"""Sends MuJoCo's warnings to `logging`: left alone they go to stderr and to a MUJOCO_LOG.TXT in the present folder."""
 
 from __future__ import annotations
 

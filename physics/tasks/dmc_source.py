@@ -10,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..errors import TaskError
+from ..graphics import APT_LINE
 from ..messages import route_messages
 from ..world import World
 from .simulation import Outcome
@@ -33,9 +34,14 @@ class DmcSimulation:
         try:
             from dm_control import suite
             from dm_control.rl.control import PhysicsError
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise TaskError(
                 f'source: expected dm_control for "dmc:{name}", got {error}; run: pip install "wmenv[dmc]"'
+            ) from error
+        except (ImportError, RuntimeError) as error:  # it asks for OpenGL when it is imported
+            raise TaskError(
+                f'source: expected dm_control to find OpenGL for "dmc:{name}", got {error}; run "{APT_LINE}", or set '
+                "MUJOCO_GL=disable and use states alone"
             ) from error
         route_messages()  # dm_control has installed its own
         domain, _, task = name.partition("/")
@@ -63,9 +69,7 @@ class DmcSimulation:
         try:
             self._env.reset()
         except self._physics_error as error:
-            raise TaskError(
-                f"world: expected a model that can be reset, got {error}; use milder multipliers"
-            ) from error
+            raise TaskError(f"world: expected a model that can start, got {error}; use milder multipliers") from error
         return {}
 
     def step(self, action: NDArray[np.floating]) -> Outcome:

@@ -11,8 +11,8 @@ HEADER = """# Tasks
 Made by `python -m physics.tasks > docs/tasks.md`; a test compares the two.
 
 `gymnasium.make(id, obs="frames" | "state", size=64, world=physics.World(...))` after `import wmenv`. Dynamics, rewards
-and terminations are those of the source. `obs="state"` holds everything that they depend on, in SI units, float32 cut to
-the bounds below; `info` carries it too, with `qpos`, `qvel` (float64) and `time` (s). A hinge that can turn
+and terminations are those of the source. `obs="state"` holds everything that they depend on, in SI units, float32 cut
+to the bounds below; `info` carries it too, with `qpos`, `qvel` (float64) and `time` (s). A hinge that can turn
 round, or nearly so, is given as cosine and sine. Coordinates of one group belong to the same joint, object or goal.
 
 Frames are drawn from the positions after the step, by a camera without perspective; what the robots stand on is painted

@@ -138,7 +138,7 @@ BALL_IN_CUP = TaskSpec(
         lookat=(0.0, 0.0, 0.5),
         width=1.1,
         colours={"ball": RED, "cup": WHITE},
-        sizes={f"cup_part_{i}": (0.012,) for i in range(5)} | {"ball": (0.035,)},
+        sizes={f"cup_part_{i}": (0.018,) for i in range(5)} | {"ball": (0.035,)},
     ),
 )
 
