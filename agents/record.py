@@ -31,7 +31,8 @@ from .record_pool import EpisodeCutter, RecordPool, Rows
 
 logger = logging.getLogger(__name__)
 
-_ROWS_PER_MESSAGE = 256
+_MESSAGE_SECONDS = 0.2  # long enough to work while the last message is stored, short enough for a Ctrl-C
+_MESSAGE_BYTES = 32 * 2**20
 _BATCH_STEPS = 2000
 _BATCH_SECONDS = 10.0
 _BATCH_BYTES = 256 * 2**20
@@ -144,6 +145,7 @@ class _Session:
         self._low, self._high = low, high
         self._cutters = [EpisodeCutter() for _ in range(num_envs)]
         self._finished: list[Episode] = []
+        self._steps, self._bytes = 0, 0  # of the finished episodes
         self._stored_at = time.monotonic()
 
     def run(self, actor: Actor | OpenLoop, show: Any, stop: threading.Event, *, reads: str) -> None:
@@ -160,16 +162,17 @@ class _Session:
 
     def store_finished(self) -> None:
         """Stores the episodes that have ended."""
-        episodes, self._finished = self._finished, []
+        episodes, self._finished, self._steps, self._bytes = self._finished, [], 0, 0
         self._store.append(episodes)
         self._stored_at = time.monotonic()
 
     def _run_open(self, actor: OpenLoop, show: Any, stop: threading.Event) -> None:
         """The processes work on the next message while this one cuts and stores the last."""
-        chunk = max(1, _ROWS_PER_MESSAGE // self._num_envs)
+        size = self._store.info.size or 0
+        most = max(1, _MESSAGE_BYTES // (self._num_envs * (3 * size * size + 1024)))
 
-        def send() -> NDArray[np.float32] | None:
-            count = 0 if stop.is_set() else min(chunk, self._left)
+        def send(count: int) -> NDArray[np.float32] | None:
+            count = 0 if stop.is_set() else min(count, most, self._left)
             if count == 0:
                 return None
             self._left -= count
@@ -177,10 +180,13 @@ class _Session:
             self._pool.send(actions)
             return actions
 
-        under_way = send()
+        count = 4
+        under_way, begun = send(count), time.monotonic()
         while under_way is not None:
             rows, actions = self._pool.receive(), under_way
-            under_way = send()
+            took, begun = time.monotonic() - begun, time.monotonic()
+            count = min(most, 2 * count) if took < _MESSAGE_SECONDS else max(1, count // 2)
+            under_way = send(count)
             self._take(rows, actions)
             show(actions.shape[0] * actions.shape[1])
 
@@ -196,12 +202,18 @@ class _Session:
             show(self._num_envs)
 
     def _take(self, rows: list[Rows], actions: NDArray[np.float32]) -> None:
-        for i, (cutter, stream) in enumerate(zip(self._cutters, rows, strict=True)):
-            self._finished += cutter.feed(stream, actions[:, i])
-        steps = sum(e.num_steps for e in self._finished)
-        size = sum(e.frames.nbytes for e in self._finished if e.frames is not None)
-        late = time.monotonic() - self._stored_at > _BATCH_SECONDS
-        if steps >= _BATCH_STEPS or size >= _BATCH_BYTES or (steps and late):
+        ended = [
+            (at, i, episode)
+            for i, (cutter, stream) in enumerate(zip(self._cutters, rows, strict=True))
+            for at, episode in cutter.feed(stream, actions[:, i])
+        ]
+        for _, _, episode in sorted(ended, key=lambda item: item[:2]):  # the order must not tell the message's length
+            self._finished.append(episode)
+            self._steps += episode.num_steps
+            self._bytes += 0 if episode.frames is None else episode.frames.nbytes
+            if self._steps >= _BATCH_STEPS or self._bytes >= _BATCH_BYTES:
+                self.store_finished()
+        if self._finished and time.monotonic() - self._stored_at > _BATCH_SECONDS:
             self.store_finished()
 
 

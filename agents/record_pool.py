@@ -82,7 +82,7 @@ class RecordPool:
         streams: list[Rows] = []
         for number, connection in enumerate(self._connections):
             try:
-                kind, payload, *rest = connection.recv()
+                kind, payload, *rest = pickle.loads(connection.recv_bytes())
             except (EOFError, OSError) as error:
                 code = self._processes[number].wait(timeout=10)
                 raise WmenvError(f"recording: expected process {number} to answer, got its end ({code})") from error
@@ -114,13 +114,9 @@ class EpisodeCutter:
     def __init__(self) -> None:
         self._rows: list[Rows] = []
         self._actions: list[NDArray[np.float32]] = []
+        self._steps = 0
 
-    @property
-    def steps(self) -> int:
-        """Steps of the episode that is under way."""
-        return sum(len(part) for part in self._actions)
-
-    def feed(self, rows: Rows, actions: NDArray[np.float32]) -> list[Episode]:
+    def feed(self, rows: Rows, actions: NDArray[np.float32]) -> list[tuple[int, Episode]]:
         """Takes the next piece of the stream.
 
         Args:
@@ -128,7 +124,7 @@ class EpisodeCutter:
             actions: (K, A) that were taken, in order.
 
         Returns:
-            The episodes that ended.
+            The episodes that ended, each behind the number of steps that its environment had taken then.
         """
         finished = []
         starts = np.flatnonzero(rows["first"])
@@ -137,11 +133,12 @@ class EpisodeCutter:
         for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
             fresh = bool(rows["first"][begin])
             if fresh:
-                finished += self.finish()
+                finished += [(self._steps, episode) for episode in self.finish()]
             count = int(end - begin) - fresh
             self._rows.append({key: value[begin:end] for key, value in rows.items()})
             self._actions.append(actions[used : used + count])
             used += count
+            self._steps += count
         assert used == len(actions), "every action leads to one row"
         return finished
 

@@ -24,15 +24,12 @@ class EnvStream:
     def __init__(self, env: Any, entropy: tuple[int, ...]) -> None:
         """Takes a Gymnasium environment and what its seeds derive from."""
         self._env = env
-        self._entropy = entropy
-        self._episodes = 0
+        self._seeds = np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
         self._rows: list[dict[str, Any]] = []
 
     def reset(self) -> None:
         """Begins an episode and emits its first row."""
-        sequence = np.random.SeedSequence([*self._entropy, self._episodes])
-        seed = int(sequence.generate_state(1)[0])
-        self._episodes += 1
+        seed = int(self._seeds.integers(2**31))
         obs, info = self._env.reset(seed=seed)
         self._emit(obs, info, first=True, seed=seed)
 
@@ -76,18 +73,18 @@ def serve(connection: Connection) -> None:
         streams = [EnvStream(env, entropy) for env, entropy in zip(envs, setup["entropy"], strict=True)]
         for stream in streams:
             stream.reset()
-        connection.send(("ok", [stream.take() for stream in streams]))
         while True:
+            answer = ("ok", [stream.take() for stream in streams])
+            connection.send_bytes(pickle.dumps(answer, protocol=5))  # protocol 5 copies an array once, not twice
             actions = connection.recv()  # (K, envs, A)
             for step in actions:
                 for stream, action in zip(streams, step, strict=True):
                     stream.step(action)
-            connection.send(("ok", [stream.take() for stream in streams]))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the parent is done
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        connection.send(("error", text, traceback.format_exc()))
+        connection.send_bytes(pickle.dumps(("error", text, traceback.format_exc())))
     finally:
         for env in envs:
             env.close()
