@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that `wmenv --help` answers at once and `wmen
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import tyro
 
 from wmenv.errors import WmenvError
 
-from .config import ImagineConfig
+from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar
 
 World = dict[str, float]
@@ -245,19 +246,21 @@ class Demo:
 
     Attributes:
         out: Folder of everything that it makes.
-        task: Id of the task.
-        seed: Seed of everything.
+        demo: How much of everything.
+        ppo: Hyper-parameters.
     """
 
     out: Path = Path("runs/demo")
-    task: str | None = None
-    seed: int = 0
+    demo: Annotated[DemoConfig, tyro.conf.arg(name="")] = field(default_factory=DemoConfig)
+    ppo: Annotated[ImagineConfig, tyro.conf.arg(name="ppo")] = field(default_factory=ImagineConfig)
 
     def run(self) -> int:
         """Runs the demo."""
-        from .demo import demo
+        from .demo import demo, summary
 
-        demo(self.out, task=self.task, seed=self.seed)
+        report = demo(self.out, config=self.demo, ppo=self.ppo, command=shlex.join(["wmenv", *sys.argv[1:]]))
+        print(summary(report))
+        print(f"the page: {self.out / 'report.html'}")
         return 0
 
 

@@ -1,4 +1,4 @@
-"""Hyper-parameters of PPO, in dreams and on the real task; kept apart so that the command line starts fast."""
+"""The options of every verb: PPO in dreams, PPO on the real task, the demo; apart, so that the command line is fast."""
 
 from __future__ import annotations
 
@@ -122,6 +122,31 @@ class ImagineConfig(PPOConfig):
                 raise InputError(f"{name}: expected an integer >= 1 or None, got {value!r}")
         if self.starts not in ("any", "initial"):
             raise InputError(f"starts: expected 'any' or 'initial', got {self.starts!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoConfig:
+    """How much of everything a demo does.
+
+    Attributes:
+        task: Id of the task.
+        obs: "frames" or "state".
+        preset: Size of the world model.
+        record_steps: Real steps recorded for the world model, by random actions.
+        heldout_steps: Real steps recorded for measuring it, half of them by the trained policy; never learned from.
+        imagine_steps: Steps dreamed by PPO.
+        episodes: Real episodes of each evaluation.
+        seed: Seed of everything.
+    """
+
+    task: str = "wmenv/InvertedPendulum-v0"
+    obs: Literal["frames", "state"] = "frames"
+    preset: str = "tiny"
+    record_steps: int = 12_000
+    heldout_steps: int = 3_000
+    imagine_steps: int = 500_000
+    episodes: int = 50
+    seed: int = 0
 
 
 REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learning_rate=3e-4)

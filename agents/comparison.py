@@ -1,0 +1,195 @@
+"""Dream and reality side by side: from the same start, with the same actions, and at what speed.
+
+# T steps, W window, N tokens, C channels
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .policy import Policy
+from .real_env import RealObserver, make_task
+from .report_dreams import Clip, Media, Trace
+
+if TYPE_CHECKING:
+    from wmenv.data import Episode
+    from wmenv.world_model import WorldModel
+
+CLIP_STEPS = 100
+TRACES = 4
+FILM_STEPS = 300
+
+
+def dream_along(model: WorldModel, episode: Episode, *, begin: int = 0, steps: int = CLIP_STEPS, seed: int = 0) -> Any:
+    """What the model dreams from one moment of a real episode, given the actions that were taken then.
+
+    Args:
+        model: A world model of the episode's task.
+        episode: Real; the model sees its observations up to `begin` and no later one.
+        begin: Index of the last observation seen.
+        steps: At most so many; fewer when the episode ends.
+        seed: Of the dream's noise.
+
+    Returns:
+        Frames (T + 1, H, W, 3) uint8 or states (T + 1, S) in SI units, the common start first.
+    """
+    steps = min(steps, len(episode.action) - begin)
+    stand = stand_in(model, episode, begin)
+    generator = torch.Generator().manual_seed(seed)
+    shape = (1, model.config.denoise_steps, model.config.num_tokens, model.config.token_dim)
+    state = stand.start(torch.zeros(1, dtype=torch.long, device=stand.device))
+    shown = [stand.decode(state)[0].cpu().numpy()]
+    for action in torch.tensor(episode.action[begin : begin + steps]).to(stand.device):
+        noise = torch.randn(shape, generator=generator).to(stand.device)
+        state = stand.step(state, action.unsqueeze(0), noise).state
+        shown.append(stand.decode(state)[0].cpu().numpy())
+    return np.stack(shown)
+
+
+def stand_in(model: WorldModel, episode: Episode, begin: int) -> WorldModel:
+    """The same model with one recorded context: the observations of `episode` up to `begin`."""
+    from wmenv.world_model import WorldModel
+
+    seen = episode.frames if model.config.modality == "frames" else episode.state
+    obs = torch.tensor(seen[: begin + 1], device=model.device)
+    encoder = model.encoder_reset(obs[:1])
+    latents = [encoder.latents[:, -1]]
+    for step in range(1, begin + 1):
+        encoder = model.encoder_step(encoder, obs[step : step + 1])
+        latents.append(encoder.latents[:, -1])
+    actions = model.unit_action(torch.tensor(episode.action[:begin], device=model.device))
+    actions = torch.cat((torch.zeros(1, model.config.action_dim, device=model.device), actions))
+    missing = max(0, model.config.window - len(latents))
+    kept = slice(max(0, len(latents) - model.config.window), None)
+    context = torch.cat([latents[0]] * missing + latents[kept])
+    led = torch.cat((torch.zeros(missing, actions.shape[1], device=model.device), actions[kept]))
+    weights = model.state_dict() | {
+        "start_latents": context.unsqueeze(0),
+        "start_actions": led.unsqueeze(0),
+        "start_valid": (torch.arange(model.config.window, device=model.device) >= missing).unsqueeze(0),
+        "start_is_initial": torch.tensor([begin == 0], device=model.device),
+    }
+    twin = WorldModel(replace(model.config, num_starts=1)).to(model.device)
+    twin.load_state_dict(weights)
+    return twin.eval().requires_grad_(False)
+
+
+def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequence[Episode]) -> Media:
+    """Films (or curves) for the report: two held-out episodes in reality and dream, and the policy at work.
+
+    Args:
+        model: The world model.
+        policy: The trained policy; one of its episodes is filmed.
+        task: Id of the real task.
+        episodes: Held out; the longest by random actions and the longest of all are shown.
+    """
+    film = film_policy(policy, task)
+    chosen = {id(episode): episode for episode in (film, *sorted(episodes, key=lambda e: -len(e.action))[:1])}
+    captions = ("the actions of the trained policy", "an episode of the held-out recording")
+    clips, traces = [], []
+    for episode, caption in zip(chosen.values(), captions, strict=False):
+        dreamed = dream_along(model, episode)
+        if model.config.modality == "frames":
+            clips.append(Clip(real=episode.frames[: len(dreamed)], dreamed=dreamed, actions=caption))
+        else:
+            names = model.config.state_names[:TRACES]
+            real = episode.state[: len(dreamed), :TRACES]
+            traces.append(Trace(names=names, real=real, dreamed=dreamed[:, :TRACES], actions=caption))
+    return Media(fps=model.config.fps, clips=clips, traces=traces, policy_film=film.frames)
+
+
+def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = FILM_STEPS) -> Episode:
+    """One real episode of the policy's mean actions, cut after `steps`, with frames whatever the model reads."""
+    from wmenv.data import Episode
+
+    env = make_task(task, policy.model)
+    observer = RealObserver(policy.model, 1)
+    row = np.zeros(1, np.int64)
+    try:
+        obs, info = env.reset(seed=seed)
+        observer.begin(row, [obs])
+        frames, states, actions, rewards = [_frame(env, obs)], [info["state"]], [], []
+        qpos, qvel = [info["qpos"]], [info["qvel"]]
+        terminated = truncated = False
+        while len(actions) < steps and not (terminated or truncated):
+            action = policy.act(observer.read(row))[0]
+            obs, reward, terminated, truncated, info = env.step(action)
+            observer.advance(row, [obs])
+            frames.append(_frame(env, obs))
+            states.append(info["state"])
+            actions.append(action)
+            rewards.append(float(reward))
+            qpos.append(info["qpos"])
+            qvel.append(info["qvel"])
+    finally:
+        env.close()
+    return Episode(
+        state=np.stack(states).astype(np.float32),
+        frames=np.stack(frames),
+        action=np.stack(actions).astype(np.float32),
+        reward=np.asarray(rewards, np.float64),
+        terminated=bool(terminated),
+        truncated=bool(truncated),
+        qpos=np.stack(qpos),
+        qvel=np.stack(qvel),
+        start_seed=seed,
+    )
+
+
+def measure_speed(task: str, model: WorldModel, *, num_dreams: int = 256, seconds: float = 3.0) -> dict[str, float]:
+    """Steps a second of the real task with what the model reads (its camera, if it reads frames), and of dreams.
+
+    Args:
+        task: Id of the real task; one environment in this process.
+        model: Its world model; `num_dreams` latent dreams together.
+        num_dreams: How many.
+        seconds: Least time that each is measured.
+
+    Returns:
+        `real_camera_fps`, `dream_fps`, `ratio` and `num_dreams`.
+    """
+    env = make_task(task, model)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+
+    def real_step() -> int:
+        if any(env.step(env.action_space.sample())[2:4]):
+            env.reset()
+        return 1
+
+    dreams = gym.make_vec("wmenv/Dream-v0", num_envs=num_dreams, model=model)
+    dreams.reset(seed=0)
+    dreams.action_space.seed(0)
+    actions = dreams.action_space.sample()
+
+    def dream_step() -> int:
+        dreams.step(actions)
+        return num_dreams
+
+    try:
+        real, dreamed = _rate(real_step, seconds), _rate(dream_step, seconds)
+    finally:
+        env.close()
+        dreams.close()
+    return {"real_camera_fps": real, "dream_fps": dreamed, "ratio": dreamed / real, "num_dreams": num_dreams}
+
+
+def _rate(step: Any, seconds: float) -> float:
+    for _ in range(3):
+        step()
+    done, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        done += step()
+    return done / (time.perf_counter() - begun)
+
+
+def _frame(env: gym.Env, obs: NDArray[Any]) -> NDArray[np.uint8]:
+    return obs if obs.dtype == np.uint8 else env.unwrapped.camera_frame()  # type: ignore[attr-defined]

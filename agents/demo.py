@@ -1,0 +1,220 @@
+"""The main job from end to end: record a real task, learn its dream, train in it, prove the policy, write it up."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wmenv.errors import InputError
+
+from .baselines import train_real
+from .callbacks import RECORD_NAME, read_rows
+from .comparison import heldout_media, measure_speed
+from .config import DemoConfig, ImagineConfig
+from .evaluate import Evaluation, evaluate
+from .imagine import dream_options, imagine
+from .machine import GIB, PeakMemory, hardware, versions
+from .progress import progress_bar
+from .record import record
+from .report import write_report
+from .results import stored_arm
+
+PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html")
+MARKER = ".wmenv-demo"
+HORIZONS = tuple(range(1, 51))
+
+
+class Stages:
+    """Times the stages of a run and says where it is."""
+
+    def __init__(self, show: bool) -> None:
+        self.seconds: dict[str, float] = {}
+        self._show = show
+        self._begun = time.monotonic()
+
+    @contextmanager
+    def __call__(self, name: str, what: str) -> Iterator[None]:
+        """One stage; a name used twice adds up."""
+        if self._show:
+            print(f"[{time.monotonic() - self._begun:5.0f} s] {name}: {what}", file=sys.stderr, flush=True)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
+
+    def to_dict(self) -> dict[str, float]:
+        """Seconds of each stage and of all since the beginning."""
+        rounded = {name: round(seconds, 1) for name, seconds in self.seconds.items()}
+        return rounded | {"total": round(time.monotonic() - self._begun, 1)}
+
+
+def demo(
+    out: str | Path = "runs/demo",
+    *,
+    config: DemoConfig | None = None,
+    ppo: ImagineConfig | None = None,
+    progress: bool = True,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """Runs the main job.
+
+    Args:
+        out: Gets data/, model/, policy/, report.json and report.html; what an earlier demo left there is replaced.
+        config: How much of everything.
+        ppo: Hyper-parameters of PPO in dreams.
+        progress: Say on stderr where it is.
+        command: What the page names as the command that made it.
+
+    Returns:
+        The content of report.json.
+
+    Raises:
+        InputError: `out` holds something that no demo made, or an argument is out of range.
+        TaskError: The task is unknown.
+        KeyboardInterrupt: After saving what was under way.
+    """
+    from wmenv.metrics import horizon_error
+    from wmenv.train import train
+
+    config = config or DemoConfig()
+    out = prepare(Path(out))
+    ppo = ppo or ImagineConfig()
+    seed, task = config.seed, config.task
+    stages = Stages(progress)
+    with PeakMemory() as memory:
+        with stages("record", f"{config.record_steps:,} real steps of {task}, random actions"):
+            options = {"obs": config.obs, "progress": progress}
+            store = record(task, config.record_steps, "random", out / "data", seed=seed, **options)
+        with stages("train", f"a world model of {store.num_steps:,} steps, preset {config.preset}"):
+            model = train(out / "data", out / "model", preset=config.preset, seed=seed, progress=progress)
+        with stages("imagine", f"{config.imagine_steps:,} dreamed steps of PPO, none of them real"):
+            with progress_bar("imagine", wanted=progress) as show:
+                policy = imagine(model, config.imagine_steps, out / "policy", config=ppo, seed=seed, progress=show)
+        with stages("evaluate", f"{config.episodes} real episodes each of random, zero and the dreamed policy"):
+            arms = {
+                name: _evaluate(actor, config, progress, task=task)
+                for name, actor in (("random", "random"), ("zero", "zero"), ("dream", policy))
+            }
+            dreamed = _evaluate(policy, config, False, model=model)
+        with stages(
+            "baseline", f"PPO on the real task for the same {store.num_steps:,} real steps, and its evaluation"
+        ):
+            with progress_bar("PPO, real", wanted=progress) as show:
+                rival = train_real(task, model, store.num_steps, out / "policy_real", seed=seed, progress=show)
+            arms["real_equal_steps"] = _evaluate(rival, config, progress, task=task)
+        with stages("measure", "error against horizon, speed, films"):
+            half = config.heldout_steps // 2
+            record(task, half, "random", out / "heldout", seed=seed + 1, **options)
+            heldout = record(task, half, str(out / "policy"), out / "heldout", seed=seed + 2, **options)
+            episodes = [heldout.episode(i) for i in range(heldout.num_episodes)]
+            errors = horizon_error(model, episodes, HORIZONS)
+            speed = measure_speed(task, model)
+            media = heldout_media(model, policy, task, episodes)
+    report = {
+        "format": 1,
+        "task": task,
+        "seed": seed,
+        "modality": config.obs,
+        "preset": config.preset,
+        "returns": {name: _arm(result) for name, result in arms.items()}
+        | {"real_equal_policy_steps": stored_arm(task, config.obs, "real_equal_policy_steps")},
+        "dream_return": _arm(dreamed),
+        "real_steps": store.num_steps,
+        "policy_steps": policy.config.steps,
+        "heldout_steps": heldout.num_steps,
+        "dream_horizon": dream_options(model, ppo)["horizon"],
+        "speed": speed,
+        "horizon_error": errors,
+        "learning_curve": _curve(out / "policy"),
+        "real_learning_curve": _curve(out / "policy_real"),
+        "wall_seconds": stages.to_dict(),
+        "peak_memory_gib": round(memory.peak / GIB, 2),
+        "versions": versions(),
+        "hardware": hardware(),
+        "command": command or f"wmenv demo --out {out}",
+        "commands": _commands(config, out),
+    }
+    write_report(out, report, media)
+    return report
+
+
+def prepare(out: Path) -> Path:
+    """Makes `out`, or empties it of what an earlier demo left.
+
+    Raises:
+        InputError: It holds something of a demo's names that no demo made.
+    """
+    present = [name for name in PARTS if (out / name).exists()]
+    if present and not (out / MARKER).exists():
+        raise InputError(f"out: expected an empty folder or one of a demo, got {out} with {present[0]}; choose another")
+    for name in present:
+        path = out / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
+    return out
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The table on the screen."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .report_returns import ARMS
+
+    table = Table(title=f"{report['task']}, real returns", title_justify="left")
+    for column in ("policy", "mean", "s.e.m.", "95% interval", "episodes"):
+        table.add_column(column, justify="left" if column == "policy" else "right")
+    for arm, name in ARMS.items():
+        result = report["returns"][arm]
+        style = "bold" if arm == "dream" else None
+        if result["mean"] is None:
+            table.add_row(name, "–", "–", "not measured here", "–", style="dim")
+            continue
+        low, high = result.get("ci95") or (None, None)
+        interval = "stored result" if low is None else f"{low:.1f} to {high:.1f}"
+        sem = "–" if result["sem"] is None else f"{result['sem']:.2f}"
+        table.add_row(name, f"{result['mean']:.1f}", sem, interval, str(result["episodes"]), style=style)
+    console = Console(width=100)
+    with console.capture() as text:
+        console.print(table)
+    speed = report["speed"]
+    return (
+        f"{text.get()}dreams: {speed['dream_fps']:,.0f} steps/s, real task: {speed['real_camera_fps']:,.0f} "
+        f"({speed['ratio']:.1f} times as many); {report['real_steps']:,} real steps recorded, "
+        f"{report['policy_steps']:,} dreamed; {report['wall_seconds']['total']:.0f} s in all, "
+        f"{report['peak_memory_gib']:.1f} GiB at most"
+    )
+
+
+def _evaluate(policy: Any, config: DemoConfig, progress: bool, **where: Any) -> Evaluation:
+    with progress_bar("evaluate", "episodes", wanted=progress) as show:
+        return evaluate(policy, episodes=config.episodes, seed=10_000 + 1000 * config.seed, progress=show, **where)
+
+
+def _arm(result: Evaluation) -> dict[str, Any]:
+    kept = ("mean", "sem", "episodes", "ci95", "mean_length", "returns")
+    record = result.to_dict()
+    return {name: record[name] for name in kept}
+
+
+def _curve(folder: Path) -> dict[str, list[float]]:
+    rows = [row for row in read_rows(folder / RECORD_NAME) if "rollout/ep_rew_mean" in row]
+    return {"steps": [row["steps"] for row in rows], "returns": [row["rollout/ep_rew_mean"] for row in rows]}
+
+
+def _commands(config: DemoConfig, out: Path) -> list[str]:
+    seed = f" --seed {config.seed}" if config.seed else ""
+    obs = "" if config.obs == "frames" else f" --obs {config.obs}"
+    return [
+        f"wmenv record {config.task} --steps {config.record_steps} --policy random{obs} --out {out}/data{seed}",
+        f"wmenv train {out}/data --preset {config.preset} --out {out}/model{seed}",
+        f"wmenv imagine {out}/model --steps {config.imagine_steps} --out {out}/policy{seed}",
+        f"wmenv evaluate {out}/policy --task {config.task} --episodes {config.episodes}",
+    ]

@@ -1,0 +1,195 @@
+"""The page's dreams: films beside reality, how far they can be trusted, and how the policy learned in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import charts
+from .charts import Line, number
+from .media import mp4_uri, png_uri, side_by_side
+
+STRIP_STEPS = (0, 5, 10, 15, 20, 30, 40, 49)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clip:
+    """The same start and the same actions in reality and in the dream.
+
+    Attributes:
+        real: (T, H, W, 3) uint8 camera frames; frame 0 is the common start.
+        dreamed: (T, H, W, 3) uint8.
+        actions: How the actions were chosen, for the caption.
+    """
+
+    real: NDArray[np.uint8]
+    dreamed: NDArray[np.uint8]
+    actions: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """The same as a `Clip` for a model of states: coordinates over time.
+
+    Attributes:
+        names: K coordinates.
+        real: (T, K) in SI units.
+        dreamed: (T, K).
+        actions: How the actions were chosen.
+    """
+
+    names: Sequence[str]
+    real: NDArray[np.float32]
+    dreamed: NDArray[np.float32]
+    actions: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Media:
+    """What the page shows beside the numbers of report.json.
+
+    Attributes:
+        fps: Control steps a second.
+        clips: Films of frame models.
+        traces: Curves of state models.
+        policy_film: The trained policy on the real task, (T, H, W, 3) uint8, or None.
+    """
+
+    fps: float
+    clips: Sequence[Clip] = ()
+    traces: Sequence[Trace] = ()
+    policy_film: NDArray[np.uint8] | None = None
+
+
+def policy_section(media: Media) -> str:
+    """The trained policy at work."""
+    if media.policy_film is None:
+        return ""
+    scale = max(1, 384 // media.policy_film.shape[1])
+    film = media.policy_film.repeat(scale, axis=1).repeat(scale, axis=2)
+    return (
+        "<h2>Watch it</h2>\n<p>The agent on the real task, in one of the episodes above. This is all it sees: the "
+        "world model’s encoder turns each picture into a few numbers, and the policy reads those.</p>\n"
+        f'<figure style="max-width:384px">{_video(mp4_uri(film, media.fps))}</figure>'
+    )
+
+
+def clips_section(report: Mapping[str, Any], media: Media) -> str:
+    """Dream and reality side by side."""
+    if not media.clips and not media.traces:
+        return ""
+    sides = "Left, the simulator; right, the model" if media.clips else "Plain, the simulator; dashed, the model"
+    parts = [
+        "<h2>What does a dream look like?</h2>\n<p>Both begin at the same moment of an episode that the model was "
+        f"never trained on, and get the same actions. {sides}, which after the start sees nothing but the actions "
+        "and must imagine the rest.</p>"
+    ]
+    for clip in media.clips:
+        film = side_by_side(clip.real, clip.dreamed)
+        seconds = len(film) / media.fps
+        parts.append(
+            f'<figure><div class="pair"><span>real</span><span>dreamed</span></div>{_video(mp4_uri(film, media.fps))}'
+            f"<figcaption>{len(film)} frames, {seconds:.1f} s; {escape(clip.actions)}.</figcaption></figure>"
+        )
+    if media.clips:
+        parts.append(_strip(media.clips[0], media.fps))
+    for trace in media.traces:
+        parts += [_trace(trace, k, media.fps) for k in range(len(trace.names))]
+    return "\n".join(parts)
+
+
+def _strip(clip: Clip, fps: float) -> str:
+    steps = [step for step in STRIP_STEPS if step < min(len(clip.real), len(clip.dreamed))]
+    columns = f"grid-template-columns:4.2em repeat({len(steps)},1fr)"
+    cells = []
+    for name, frames in (("real", clip.real), ("dreamed", clip.dreamed)):
+        cells.append(f'<span class="side">{name}</span>')
+        cells += [f'<img alt="{name}, step {step}" src="{png_uri(frames[step])}">' for step in steps]
+    cells.append('<span class="side">step</span>')
+    cells += [f"<span>{step}</span>" for step in steps]
+    return (
+        f'<figure><div class="strip" style="{columns}">{"".join(cells)}</div>'
+        f"<figcaption>The first film, step by step; a step takes {1000 / fps:.0f} ms.</figcaption></figure>"
+    )
+
+
+def _trace(trace: Trace, k: int, fps: float) -> str:
+    seconds = [t / fps for t in range(len(trace.real))]
+    chart = charts.line_chart(
+        [
+            Line(name="real", x=seconds, y=list(map(float, trace.real[:, k])), role="real"),
+            Line(name="dreamed", x=seconds, y=list(map(float, trace.dreamed[:, k])), role="dream", dashed=True),
+        ],
+        x_label="seconds since the common start",
+        y_label=trace.names[k],
+        height=190,
+    )
+    return f"<figure>{chart}</figure>"
+
+
+def horizon_section(report: Mapping[str, Any]) -> str:
+    """Error against horizon."""
+    errors = report["horizon_error"]
+    if not errors:
+        return ""
+    names = {"copy_last": ("copy the last", "faint"), "linear": ("linear model", "plain"), "dream": ("dream", "dream")}
+    lines = [
+        Line(name=name, x=errors["horizons"], y=errors[key], role=role)
+        for key, (name, role) in names.items()
+        if key in errors
+    ]
+    chart = charts.line_chart(
+        lines, x_label="steps dreamed since the start", y_label=str(errors.get("unit", "error")), from_zero=True
+    )
+    return (
+        "<h2>How long can it be trusted?</h2>\n<p>A dream drifts: errors feed on errors. This is the mean distance "
+        "between dream and reality, on episodes that the model was never trained on, after so many steps. Two cheap "
+        "guesses stand beside it: that nothing changes any more, and a linear model fitted to the same data. A model "
+        f"above either of them would be worthless.</p>\n<figure>{chart}</figure>"
+    )
+
+
+def curve_section(report: Mapping[str, Any]) -> str:
+    """How the policy learned."""
+    curve = report.get("learning_curve") or {}
+    lines = [Line(name="in dreams", x=curve["steps"], y=curve["returns"], role="dream")] if curve.get("steps") else []
+    real = report.get("real_learning_curve") or {}
+    if not lines:
+        return ""
+    chart = charts.line_chart(lines, x_label="dreamed steps", y_label="return of a dreamed episode")
+    page = (
+        "<h2>How did it learn?</h2>\n<p>The return of the dreamed episodes while PPO learned in them. A dreamed "
+        f"episode is cut after {report['dream_horizon']} steps and may begin at any recorded moment, so these numbers "
+        f"cannot be compared with those above; what counts is that they rise.{_belief(report)}</p>\n"
+        f"<figure>{chart}</figure>"
+    )
+    if real.get("steps"):
+        other = charts.line_chart(
+            [Line(name="on the real task", x=real["steps"], y=real["returns"], role="real")],
+            x_label="real steps",
+            y_label="return of a real episode",
+            height=220,
+        )
+        page += (
+            f"\n<p>And PPO on the real task, with as many real steps as were recorded:</p>\n<figure>{other}</figure>"
+        )
+    return page
+
+
+def _belief(report: Mapping[str, Any]) -> str:
+    dreamed = report.get("dream_return")
+    if not dreamed:
+        return ""
+    return (
+        f" Asked about whole episodes from their first moment, the dream promised {number(dreamed['mean'])}; "
+        f"reality gave {number(report['returns']['dream']['mean'])}."
+    )
+
+
+def _video(uri: str) -> str:
+    return f'<video src="{uri}" autoplay loop muted playsinline controls></video>'
