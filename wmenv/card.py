@@ -1,0 +1,51 @@
+"""A stored world model as files: weights, a config with their digest, and a card that a person can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
+
+from .atomic import digest, write_bytes, write_json
+from .checkpoint import CONFIG, WEIGHTS
+from .config import WorldModelConfig
+from .errors import CheckpointError
+
+
+def write_card(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Write the three files; config.json comes last, so that a half-written folder never reads as a model."""
+    payload = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / WEIGHTS, payload)
+        write_bytes(folder / "README.md", card(config, len(payload)).encode())
+        write_json(folder / CONFIG, {**config.to_dict(), "weights_sha256": digest(payload)})
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or choose another folder") from error
+
+
+def card(config: WorldModelConfig, size: int) -> str:
+    """The model card, as Markdown."""
+    sees = f"{config.image_size} x {config.image_size} frames" if config.modality == "frames" else "the task's state"
+    return f"""---
+library_name: wmenv
+tags: [world-model, gymnasium, reinforcement-learning]
+---
+# A world model of {config.task}
+
+It dreams `{config.task}` from {sees}, at {config.fps:g} steps per simulated second; {size / 2**20:.1f} MiB.
+
+    import gymnasium as gym, wmenv
+    env = gym.make("wmenv/Dream-v0", model="PATH OF THIS FOLDER")
+
+| | |
+|---|---|
+| latent | {config.num_tokens} tokens x {config.token_dim} channels; a policy sees the last {config.history} |
+| dynamics | {config.depth} blocks of width {config.width}, window {config.window}, {config.denoise_steps} denoising step(s) |
+| starts | {config.num_starts} recorded contexts |
+| state | {", ".join(config.state_names)} |
+
+It knows what its recording showed and no more: far from that, a dream is a guess.
+"""

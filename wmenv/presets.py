@@ -1,0 +1,81 @@
+"""Sizes and step counts by name: `tiny` for two CPU cores and minutes, `small` for an hour or a GPU, `base` for a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """Everything that `train` needs to know beside the data. Steps are optimizer steps.
+
+    Attributes:
+        vae_width, token_dim, grid: of the frame tokenizer; see FrameVAEConfig.
+        max_tokens: most tokens that a state is laid out in; see `group_slots`.
+        width, depth, heads: of the dynamics; see DynamicsConfig.
+        window: past frames that a new frame sees, for frames and for states.
+        history: latents that a policy sees, for frames and for states.
+        head_width: of the reward and termination heads.
+        denoise_steps: default steps of the sampler.
+        vae_steps, vae_rows, vae_frames, vae_rate: steps, batch and learning rate of the tokenizer.
+        steps, rows, frames, rate: the same for the dynamics and heads.
+        starts: recorded contexts kept for resets.
+    """
+
+    vae_width: int
+    token_dim: int
+    grid: int
+    max_tokens: int
+    width: int
+    depth: int
+    heads: int
+    window_frames: int
+    window_state: int
+    history_frames: int
+    history_state: int
+    head_width: int
+    denoise_steps: int
+    vae_steps: int
+    vae_rows: int
+    vae_frames: int
+    vae_rate: float
+    steps: int
+    rows: int
+    frames: int
+    rate: float
+    starts: int
+
+
+PRESETS = {
+    "tiny": Preset(
+        vae_width=32, token_dim=16, grid=2, max_tokens=4,
+        width=96, depth=3, heads=3, window_frames=6, window_state=3, history_frames=3, history_state=1, head_width=256,
+        denoise_steps=1, vae_steps=1500, vae_rows=16, vae_frames=4, vae_rate=3e-3,
+        steps=1500, rows=48, frames=8, rate=1.5e-3, starts=1024,
+    ),
+    "small": Preset(
+        vae_width=64, token_dim=16, grid=4, max_tokens=16,
+        width=256, depth=6, heads=8, window_frames=16, window_state=8, history_frames=4, history_state=1,
+        head_width=512, denoise_steps=2, vae_steps=10_000, vae_rows=32, vae_frames=8, vae_rate=1e-3,
+        steps=20_000, rows=64, frames=24, rate=6e-4, starts=2048,
+    ),
+    "base": Preset(
+        vae_width=96, token_dim=16, grid=4, max_tokens=32,
+        width=512, depth=12, heads=8, window_frames=16, window_state=8, history_frames=4, history_state=1,
+        head_width=512, denoise_steps=4, vae_steps=50_000, vae_rows=64, vae_frames=8, vae_rate=5e-4,
+        steps=100_000, rows=128, frames=32, rate=3e-4, starts=4096,
+    ),
+}  # fmt: skip
+
+
+def preset_named(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    return PRESETS[name]

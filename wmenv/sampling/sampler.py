@@ -1,0 +1,81 @@
+"""How noise becomes a frame: Euler steps along the line from noise to the estimated change.
+
+The state of a frame being denoised is y_tau = (1 - tau) y + tau eps. Given the estimate y_hat, the noise in it is
+eps_hat = (y_tau - (1 - tau) y_hat) / tau, and the next state is (1 - tau') y_hat + tau' eps_hat. One step from tau = 1
+to 0 returns y_hat itself: the expected change.
+
+# B rows, F frames, N tokens, C channels, A action size, S steps, R rounds
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..cache import FrameCache
+from ..dynamics import Dynamics, estimate
+from .schedule import check_schedule
+
+
+def euler(noised: Tensor, answer: Tensor, level: Tensor, lower: Tensor) -> Tensor:
+    """y at `lower` from y at `level` and the estimate; levels broadcast against (..., N, C)."""
+    noise = (noised - (1 - level) * answer) / level.clamp(min=1e-6)
+    return torch.where(level > 0, (1 - lower) * answer + lower * noise, noised)
+
+
+def denoise_frame(dynamics: Dynamics, cache: FrameCache, base: Tensor, action: Tensor, noise: Tensor) -> Tensor:
+    """The next latent of every dream.
+
+    Args:
+        dynamics: the network.
+        cache: what it remembers.
+        base: (B, N, C) last committed latent.
+        action: (B, A) in [-1, 1].
+        noise: (B, S, N, C) standard normal; S steps are made. The first is where the flow starts; the others are for
+            samplers that add noise on the way.
+
+    Returns:
+        (B, N, C).
+    """
+    steps = noise.shape[1]
+    noised = noise[:, 0]
+    for step in range(steps):
+        level = torch.full((base.shape[0],), 1 - step / steps, device=base.device)
+        answer = estimate(dynamics, cache, base, noised, level, action)
+        noised = euler(noised, answer, level[:, None, None], level[:, None, None] - 1 / steps)
+    return base + dynamics.delta_scale * noised
+
+
+def sample_clip(
+    dynamics: Dynamics, past: Tensor, past_action: Tensor, action: Tensor, noise: Tensor, schedule: Tensor
+) -> Tensor:
+    """Dream F frames under any noise schedule, by the parallel form (no cache).
+
+    Args:
+        dynamics: the network.
+        past: (B, P, N, C) clean latents before the clip, P >= 1.
+        past_action: (B, P, A) actions that led to them.
+        action: (B, F, A) actions that lead to the F new frames.
+        noise: (B, F, N, C) standard normal.
+        schedule: (R + 1, F) noise levels, see `wmenv.sampling.schedule`.
+
+    Returns:
+        (B, F, N, C) latents.
+
+    Raises:
+        InputError: if the schedule does not fit.
+    """
+    frames, known = noise.shape[1], past.shape[1]
+    check_schedule(schedule, frames)
+    rows = past.shape[0]
+    actions = torch.cat((past_action, action), dim=1)
+    valid = torch.ones(rows, known + frames, dtype=torch.bool, device=past.device)
+    noised = noise
+    for levels, lower in zip(schedule[:-1], schedule[1:], strict=True):
+        current = past[:, -1:] + (dynamics.delta_scale * noised).cumsum(1)
+        context = torch.cat((past, current), dim=1)
+        level = torch.cat((levels.new_zeros(known), levels)).expand(rows, -1)
+        target = torch.cat((torch.zeros_like(past), noised), dim=1)
+        answer = dynamics(context, level, target, level, actions, valid, past[:, 0])[:, known:]
+        noised = euler(noised, answer, levels[:, None, None], lower[:, None, None])
+    return past[:, -1:] + (dynamics.delta_scale * noised).cumsum(1)

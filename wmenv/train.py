@@ -1,0 +1,144 @@
+"""From a recorded data set to a world model: fit the tokenizer, encode everything, fit dynamics and heads.
+
+Example:
+    >>> from wmenv.train import train  # doctest: +SKIP
+    >>> model = train("runs/demo/data", "runs/demo/model", preset="tiny")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checkpoint import CONFIG
+from .config import WorldModelConfig
+from .data import DataInfo, Episode, EpisodeStore
+from .errors import InputError
+from .presets import Preset, preset_named
+from .tokenizers import StateTokenizer, group_slots
+from .training import Progress
+from .training.dynamics_stage import fit_dynamics
+from .training.frames_stage import fit_frames
+from .world_model import WorldModel
+
+HELD_OUT = 10  # every tenth episode is never trained on
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    preset: str | Preset = "tiny",
+    seed: int = 0,
+    init: str | Path | WorldModel | None = None,
+    modality: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> WorldModel:
+    """Train a world model, or go on with a training that was interrupted.
+
+    Args:
+        data: folder of an EpisodeStore.
+        out: folder of the model; while training, its checkpoints lie in out/training.
+        preset: a name of `wmenv.presets`, or a Preset of your own.
+        seed: of initial weights, batches and noise.
+        init: a model (or its folder) of the same task and sizes to go on from, for the Dyna loop.
+        modality: "frames" or "state"; by default frames when the data set has them.
+        device: "cpu", "cuda" or "auto" (a GPU when there is one).
+        progress: called as progress(stage, step, of_steps, losses).
+
+    Returns:
+        The model, which is also stored in `out`.
+
+    Raises:
+        InputError, DataError, CheckpointError, TrainingError: with the field, the file or the step in the message.
+    """
+    sizes = preset if isinstance(preset, Preset) else preset_named(preset)
+    out = Path(out)
+    store = EpisodeStore.open(data)
+    modality = modality or ("state" if store.info.size is None else "frames")
+    if modality == "frames" and store.info.size is None:
+        raise InputError("modality: expected 'state' for a data set without frames, got 'frames'; record with frames")
+    episodes = store.load()
+    training = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
+    if init is not None and not isinstance(init, WorldModel):
+        init = WorldModel.from_pretrained(init)
+    torch.manual_seed(seed)  # initial weights; a user's own generators are untouched from here on
+    model = WorldModel(make_config(store.info, training, sizes, modality))
+    if init is not None:
+        _check_same(init.config, model.config)
+        model.load_state_dict({**model.state_dict(), **_weights(init)})
+    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    model = model.to(place)
+    identity = {
+        "data": [store.info.task, store.num_episodes, store.num_steps],
+        "preset": dataclasses.asdict(sizes),
+        "seed": seed,
+        "modality": modality,
+        "init": init is not None,
+    }
+    scratch = out / "training"
+    warm = init is not None
+    if modality == "frames":
+        fit_frames(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
+    fit_dynamics(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
+    model.eval().requires_grad_(False)
+    model.save_pretrained(out)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return model
+
+
+def held_out(index: int, total: int) -> bool:
+    """Whether episode `index` of `total` is kept for measuring; the last one always is, so that one exists."""
+    return index % HELD_OUT == HELD_OUT - 1 or (total < HELD_OUT and total > 1 and index == total - 1)
+
+
+def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality: str) -> WorldModelConfig:
+    """The model's configuration for a data set."""
+    frames = modality == "frames"
+    slots, tokens, channels = ([], sizes.grid**2, sizes.token_dim) if frames else group_slots(
+        info.state_groups, sizes.max_tokens
+    )
+    states = torch.cat([torch.from_numpy(e.state) for e in episodes])
+    return WorldModelConfig(
+        task=info.task,
+        modality=modality,
+        fps=info.fps,
+        image_size=info.size if frames else None,
+        state_names=info.state_names,
+        state_low=tuple(states.min(0).values.tolist()),
+        state_high=tuple(states.max(0).values.tolist()),
+        state_slots=tuple(slots),
+        action_low=info.action_low,
+        action_high=info.action_high,
+        max_episode_steps=info.max_episode_steps,
+        history=sizes.history_frames if frames else sizes.history_state,
+        num_tokens=tokens,
+        token_dim=channels,
+        vae_width=sizes.vae_width if frames else 0,
+        grid=sizes.grid if frames else 0,
+        width=sizes.width,
+        depth=sizes.depth,
+        heads=sizes.heads,
+        window=sizes.window_frames if frames else sizes.window_state,
+        head_width=sizes.head_width,
+        denoise_steps=sizes.denoise_steps,
+        num_starts=min(sizes.starts, sum(len(e.action) for e in episodes)),
+    )
+
+
+
+def _weights(model: WorldModel) -> dict[str, torch.Tensor]:
+    return {name: t for name, t in model.state_dict().items() if not name.startswith("start_")}
+
+
+def _check_same(old: WorldModelConfig, new: WorldModelConfig) -> None:
+    varying = {"state_low", "state_high", "num_starts"}
+    for field in dataclasses.fields(new):
+        a, b = getattr(old, field.name), getattr(new, field.name)
+        if field.name not in varying and a != b:
+            raise InputError(f"init: expected a model with {field.name} = {b}, got {a}; use the same task and preset")

@@ -1,0 +1,226 @@
+"""The world model: a tokenizer, a dynamics, two heads, and recorded contexts from which a dream can begin.
+
+Five verbs: `start` a dream from a recorded context, `step` it, `decode` what it shows, and on the real side
+`encoder_reset` and `encoder_step`, which give real observations the form that dreams have.
+
+# B envs, K starts, W window, H history, N tokens, C channels, A action size, S denoising steps
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .cache import FrameCache
+from .card import write_card
+from .checkpoint import CONFIG, WEIGHTS, load_tensors, read_json, read_tensors
+from .config import WorldModelConfig
+from .dynamics import Dynamics, DynamicsConfig, commit, new_cache
+from .errors import CheckpointError, InputError
+from .heads import TransitionHeads
+from .sampling import denoise_frame
+from .tokenizers import FrameVAE, FrameVAEConfig, StateTokenizer, Tokenizer
+from .types import LATENT_BOUND, DreamState, EncoderState, StepOutput, gather_rows
+
+PAGES_LIMIT = 256 * 2**20  # bytes of prefilled start caches kept in memory
+
+
+class WorldModel(nn.Module):
+    """See the module's docstring. Made by `wmenv.train.train` or `from_pretrained`, not by hand.
+
+    Example:
+        >>> model = WorldModel.from_pretrained("runs/demo/model")  # doctest: +SKIP
+        >>> state = model.start(torch.tensor([0, 1]))  # doctest: +SKIP
+        >>> out = model.step(state, torch.zeros(2, 1), torch.randn(2, 1, *model.latent_shape))  # doctest: +SKIP
+    """
+
+    def __init__(self, config: WorldModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        n, c, a = config.num_tokens, config.token_dim, config.action_dim
+        self.tokenizer = build_tokenizer(config)
+        self.dynamics = Dynamics(
+            DynamicsConfig(
+                num_tokens=n, token_dim=c, grid=self.tokenizer.grid, action_dim=a, width=config.width,
+                depth=config.depth, heads=config.heads, window=config.window,
+            )  # fmt: skip
+        )
+        self.heads = TransitionHeads(n, c, a, config.head_width)
+        k, w = config.num_starts, config.window
+        self.register_buffer("start_latents", torch.zeros(k, w, n, c))
+        self.register_buffer("start_actions", torch.zeros(k, w, a))
+        self.register_buffer("start_valid", torch.zeros(k, w, dtype=torch.bool))
+        self.register_buffer("start_is_initial", torch.zeros(k, dtype=torch.bool))
+        self.register_buffer("action_middle", torch.tensor(np.add(config.action_high, config.action_low) / 2).float())
+        self.register_buffer("action_half", torch.tensor(np.subtract(config.action_high, config.action_low) / 2).float())
+        self.start_latents: Tensor
+        self.start_actions: Tensor
+        self.start_valid: Tensor
+        self.start_is_initial: Tensor
+        self.action_middle: Tensor
+        self.action_half: Tensor
+        self._pages: DreamState | None = None
+
+    @property
+    def num_starts(self) -> int:
+        """K, recorded contexts to begin from."""
+        return self.config.num_starts
+
+    @property
+    def latent_shape(self) -> tuple[int, int]:
+        """(N, C) of one latent frame."""
+        return self.config.num_tokens, self.config.token_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.start_latents.device
+
+    # ---- dreaming
+
+    @torch.no_grad()
+    def start(self, index: Tensor) -> DreamState:
+        """Dreams that stand at the end of recorded contexts.
+
+        Args:
+            index: (B,) long in [0, K).
+
+        Returns:
+            The dreams' states; nothing of the model is shared with them.
+
+        Raises:
+            InputError: an index is out of range.
+        """
+        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < self.num_starts):
+            raise InputError(f"index: expected 0 to {self.num_starts - 1}, got {int(index.min())} to {int(index.max())}")
+        if self._pages is None:
+            row_bytes = 2 * 4 * self.config.depth * self.config.window * self.config.num_tokens * self.config.width
+            if row_bytes * self.num_starts > PAGES_LIMIT:
+                return self._prefill(index)
+            self._pages = self._prefill(torch.arange(self.num_starts, device=self.device))
+        return gather_rows(index, self._pages)
+
+    @torch.no_grad()
+    def step(self, state: DreamState, action: Tensor, noise: Tensor) -> StepOutput:
+        """Dream one control step of every row.
+
+        Args:
+            state: as `start` or the last `step` returned it; left as it is.
+            action: (B, A) float32 in the task's own units; clipped to the task's action box, as its motors do.
+            noise: (B, S, N, C) standard normal; S denoising steps are made.
+
+        Returns:
+            The new state, the reward (B,) and the probability of termination (B,).
+        """
+        action = self.unit_action(action)
+        cache = FrameCache(state.keys, state.values, state.cached, state.position)
+        before = state.latents[:, -1]
+        after = denoise_frame(self.dynamics, cache, before, action, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
+        reward, termination = self.heads.read(before, after, action)
+        clean = torch.zeros_like(reward)
+        cache = commit(self.dynamics, cache, before, after, clean, action)
+        latents = torch.cat((state.latents[:, 1:], after.unsqueeze(1)), dim=1)
+        return StepOutput(DreamState(*cache, latents), reward, termination)
+
+    def latent_observation(self, state: DreamState) -> Tensor:
+        """The last H latents, oldest first, as (B, H * N * C) within +-LATENT_BOUND."""
+        return state.latents.flatten(1).clamp(-LATENT_BOUND, LATENT_BOUND)
+
+    @torch.no_grad()
+    def decode(self, state: DreamState) -> Tensor:
+        """What the dream shows now: uint8 frames (B, size, size, 3), or states (B, state_dim) in SI units."""
+        if isinstance(self.tokenizer, StateTokenizer):
+            return self.tokenizer.decode(state.latents[:, -1])
+        return self.tokenizer.decode(state.latents)[:, -1]
+
+    # ---- the real side
+
+    @torch.no_grad()
+    def encoder_reset(self, obs: Tensor) -> EncoderState:
+        """A streaming encoder that has seen the first observation of each row, (B, ...) frames or states."""
+        memory, latent = self.tokenizer.stream_start(obs)
+        return EncoderState(memory, latent.unsqueeze(1).expand(-1, self.config.history, -1, -1).clone())
+
+    @torch.no_grad()
+    def encoder_step(self, state: EncoderState, obs: Tensor) -> EncoderState:
+        """The encoder after one more observation of each row."""
+        memory, latent = self.tokenizer.stream_step(state.memory, obs)
+        return EncoderState(memory, torch.cat((state.latents[:, 1:], latent.unsqueeze(1)), dim=1))
+
+    def encoder_observation(self, state: EncoderState) -> Tensor:
+        """The same (B, H * N * C) that a dream standing there shows."""
+        return state.latents.flatten(1).clamp(-LATENT_BOUND, LATENT_BOUND)
+
+    # ---- on disk
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write model.safetensors, config.json with its digest, and a model card.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
+        write_card(Path(folder), self.config, self.state_dict())
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> WorldModel:
+        """Read what `save_pretrained` wrote; on the CPU, ready to dream.
+
+        Raises:
+            CheckpointError: a file is missing, damaged or of another kind.
+        """
+        folder = Path(folder)
+        values = read_json(folder / CONFIG)
+        config = WorldModelConfig.from_dict(values)
+        tensors = read_tensors(folder / WEIGHTS, values.get("weights_sha256"))
+        try:
+            model = cls(config)
+        except (ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{folder / CONFIG}: sizes that make no model ({error}); restore it") from error
+        load_tensors(model, tensors, folder / WEIGHTS)
+        return model.eval().requires_grad_(False)
+
+    # ---- inside
+
+    def unit_action(self, action: Tensor) -> Tensor:
+        """Actions of the task (..., A) in [-1, 1]."""
+        return ((action - self.action_middle) / self.action_half).clamp(-1, 1)
+
+    def set_starts(self, latents: Tensor, actions: Tensor, valid: Tensor, initial: Tensor) -> None:
+        """Put in the recorded contexts: (K, W, N, C), (K, W, A) in [-1, 1], (K, W), (K,)."""
+        for name, value in (("latents", latents), ("actions", actions), ("valid", valid), ("is_initial", initial)):
+            getattr(self, f"start_{name}").copy_(value)
+        self._pages = None
+
+    def _prefill(self, index: Tensor) -> DreamState:
+        latents, actions, valid = self.start_latents[index], self.start_actions[index], self.start_valid[index]
+        cache = new_cache(self.dynamics, len(index))
+        base, clean = latents[:, 0], torch.zeros(len(index), device=self.device)
+        for t in range(self.config.window):
+            cache = commit(self.dynamics, cache, base, latents[:, t], clean, actions[:, t], valid[:, t])
+            base = latents[:, t]
+        return DreamState(*cache, latents[:, -self.config.history :].clone())
+
+    def _apply(self, fn: Any, recurse: bool = True) -> WorldModel:
+        self._pages = None  # they lie on the old device
+        return super()._apply(fn, recurse)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As in torch; start caches that were computed with the old weights are dropped."""
+        self._pages = None
+        return super().load_state_dict(*args, **kwargs)
+
+
+def build_tokenizer(config: WorldModelConfig) -> Tokenizer:
+    """The tokenizer that `config` describes, not yet trained."""
+    if config.modality == "state":
+        return StateTokenizer(config.state_slots, config.num_tokens, config.token_dim)
+    if config.image_size is None:
+        raise CheckpointError("image_size: expected pixels for a frame model, got None; restore config.json")
+    vae = FrameVAEConfig(
+        image_size=config.image_size, token_dim=config.token_dim, width=config.vae_width, grid=config.grid
+    )
+    return FrameVAE(vae)
