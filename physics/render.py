@@ -222,12 +222,17 @@ def shrink(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """`picture` (factor * S, factor * S, 3) averaged down to (S, S, 3); a new array."""
     if factor == 1:
         return picture.copy()
-    rows = picture[::2].astype(np.uint16)
-    rows += picture[1::2]
-    total = rows[:, ::2] + rows[:, 1::2]
+    size = picture.shape[0] // 2
+    rows = np.add(picture[::2], picture[1::2], dtype=np.uint16).reshape(size, -1)
+    # Every neighbouring pair is added in one contiguous pass and half of the sums are dropped: loops over pairs of
+    # three bytes would take twice as long.
+    total = rows[:, :-3] + rows[:, 3:]
     total += 2
     total >>= 2
-    return shrink(total.astype(np.uint8), factor // 2) if factor > 2 else total.astype(np.uint8)
+    means = np.empty(rows.shape, np.uint8)
+    means[:, :-3] = total
+    kept = means.view("V3")[:, ::2].copy().view(np.uint8).reshape(size, size, 3)
+    return shrink(kept, factor // 2) if factor > 2 else kept
 
 
 def check_size(size: object, name: str = "size") -> int:
