@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 
+from agents.machine import hardware, versions
+
 FOLDER = Path(__file__).parent
-VERSIONS = ("wmenv", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
 
 Value = str | float | int | bool | None
 
@@ -107,48 +106,9 @@ def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0
     return median(rates)
 
 
-def hardware() -> dict[str, Value]:
-    """The processor, its cores that this process may use, memory in GiB, and the CUDA GPU if there is one."""
-    return {"cpu": _cpu_name(), "cores": _cores(), "memory_gib": _memory_gib(), "gpu": _gpu_name()}
-
-
-def versions() -> dict[str, str]:
-    """Python's version and those of the packages on which speed and results depend."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def _rounded(value: Value) -> Value:
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):
         raise ValueError(f"benchmark value: expected a finite number, got {value}; mend the measurement")
     return float(f"{value:.4g}")
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory_gib() -> int:
-    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
-
-
-def _gpu_name() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
