@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import tyro
 
+from agents import cli
 from benchmarks import common, readme
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +49,15 @@ def test_python_examples_compile():
     assert examples
     for example in examples:
         compile(example, "README.md", "exec")
+
+
+def test_commands_parse():
+    commands = re.findall(r"^wmenv (.*?)\s*(?:#.*)?$", TEXT, flags=re.MULTILINE)
+    verbs = {shlex.split(command)[0] for command in commands}
+    assert {"record", "train", "imagine", "evaluate", "loop"} <= verbs
+    for command in commands:
+        parsed = tyro.extras.subcommand_cli_from_dict(cli.VERBS, args=shlex.split(command))
+        assert isinstance(parsed, cli.VERBS[shlex.split(command)[0]])
 
 
 def test_links_within_the_project_exist():
