@@ -25,15 +25,16 @@ class ReconstructionConfig:
     Attributes:
         posterior_std: spread of the Gaussian posterior, in raw latent units.
         kl: weight of the pull towards zero mean.
-        prediction: weight of the error of the guessed next latent, relative to the latents' variance.
+        prediction: weight of the squared error of the guessed next latent. Raw latents have an absolute scale, that of
+            the posterior's noise, so this is a price on information that cannot be foreseen.
         foreground: share of the pixel loss that belongs to pixels that differ from the background.
         threshold: difference to the background, of 1, from which a pixel is foreground.
     """
 
     posterior_std: float = 0.1
     kl: float = 1e-4
-    prediction: float = 0.05
-    foreground: float = 0.5
+    prediction: float = 1.0
+    foreground: float = 0.8
     threshold: float = 0.06
 
 
@@ -78,6 +79,6 @@ def reconstruction_loss(
     latent = latent.float()
     kl = 0.5 * latent.square().mean()
     guess = predictor(latent[:, :-2], latent[:, 1:-1], action[:, 2:])
-    prediction = (guess - latent[:, 2:]).square().mean() / latent.detach().var().clamp(min=1e-6)
+    prediction = (guess - latent[:, 2:]).square().mean()
     parts = {"pixels": pixels, "kl": kl, "prediction": prediction}
     return pixels + config.kl * kl + config.prediction * prediction, parts
