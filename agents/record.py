@@ -5,37 +5,23 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import physics
-from wmenv.data import DataInfo, Episode, EpisodeStore
-from wmenv.errors import DataError, InputError
+from wmenv import DataError, InputError
+from wmenv.data import DataInfo, EpisodeStore
 
-from .record_policy import Actor, OpenLoop, RandomActions, StoredPolicy, ZeroActions, checked_actions, parse_repeat
-from .record_pool import EpisodeCutter, RecordPool, Rows
-
-logger = logging.getLogger(__name__)
-
-_MESSAGE_SECONDS = 0.2  # long enough to work while the last message is stored, short enough for a Ctrl-C
-_MESSAGE_BYTES = 32 * 2**20
-_BATCH_STEPS = 2000
-_BATCH_SECONDS = 10.0
-_BATCH_BYTES = 256 * 2**20
+from .progress import progress_bar
+from .record_policy import Actor, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
+from .record_pool import RecordPool
+from .record_session import RecordSession, interruptible
 
 
 def record(
@@ -116,9 +102,9 @@ def record(
     if store is None:
         store = EpisodeStore.create(out, info)
     pool = RecordPool(spec, [(seed, before, i, 0) for i in range(num_envs)], processes)
-    session = _Session(store, pool, num_envs, -(-steps // num_envs), low, high)
+    session = RecordSession(store, pool, num_envs, -(-steps // num_envs), low, high)
     try:
-        with _bar(progress, steps, task) as show, _interruptible() as stop:
+        with progress_bar(f"record {task}", wanted=progress) as show, interruptible() as stop:
             session.run(actor, show, stop, reads=getattr(actor, "reads", obs))
     finally:
         pool.close()
@@ -127,94 +113,6 @@ def record(
         message = f"recording stopped; {store.num_episodes} episodes ({store.num_steps} steps) are in {out}"
         raise KeyboardInterrupt(message)
     return store
-
-
-class _Session:
-    """One recording under way."""
-
-    def __init__(
-        self,
-        store: EpisodeStore,
-        pool: RecordPool,
-        num_envs: int,
-        rounds: int,
-        low: NDArray[np.float32],
-        high: NDArray[np.float32],
-    ) -> None:
-        self._store, self._pool, self._num_envs, self._left = store, pool, num_envs, rounds
-        self._low, self._high = low, high
-        self._cutters = [EpisodeCutter() for _ in range(num_envs)]
-        self._finished: list[Episode] = []
-        self._steps, self._bytes = 0, 0  # of the finished episodes
-        self._stored_at = time.monotonic()
-
-    def run(self, actor: Actor | OpenLoop, show: Any, stop: threading.Event, *, reads: str) -> None:
-        """Records until the steps are done or `stop` is set."""
-        rows = self._pool.receive()
-        self._take(rows, np.zeros((0, self._num_envs, len(self._low)), np.float32))
-        if hasattr(actor, "actions"):
-            self._run_open(actor, show, stop)
-        else:
-            self._run_closed(actor, show, stop, rows, reads)
-        if not stop.is_set():
-            for cutter in self._cutters:
-                self._finished += cutter.finish()
-
-    def store_finished(self) -> None:
-        """Stores the episodes that have ended."""
-        episodes, self._finished, self._steps, self._bytes = self._finished, [], 0, 0
-        self._store.append(episodes)
-        self._stored_at = time.monotonic()
-
-    def _run_open(self, actor: OpenLoop, show: Any, stop: threading.Event) -> None:
-        """The processes work on the next message while this one cuts and stores the last."""
-        size = self._store.info.size or 0
-        most = max(1, _MESSAGE_BYTES // (self._num_envs * (3 * size * size + 1024)))
-
-        def send(count: int) -> NDArray[np.float32] | None:
-            count = 0 if stop.is_set() else min(count, most, self._left)
-            if count == 0:
-                return None
-            self._left -= count
-            actions = actor.actions(count)
-            self._pool.send(actions)
-            return actions
-
-        count = 4
-        under_way, begun = send(count), time.monotonic()
-        while under_way is not None:
-            rows, actions = self._pool.receive(), under_way
-            took, begun = time.monotonic() - begun, time.monotonic()
-            count = min(most, 2 * count) if took < _MESSAGE_SECONDS else max(1, count // 2)
-            under_way = send(count)
-            self._take(rows, actions)
-            show(actions.shape[0] * actions.shape[1])
-
-    def _run_closed(self, actor: Actor, show: Any, stop: threading.Event, rows: list[Rows], reads: str) -> None:
-        while self._left and not stop.is_set():
-            actor.reset(np.array([bool(stream["first"][-1]) for stream in rows]))
-            chosen = actor.act(np.stack([stream[reads][-1] for stream in rows]))
-            actions = checked_actions(chosen, self._low, self._high, self._num_envs)[None]
-            self._left -= 1
-            self._pool.send(actions)
-            rows = self._pool.receive()
-            self._take(rows, actions)
-            show(self._num_envs)
-
-    def _take(self, rows: list[Rows], actions: NDArray[np.float32]) -> None:
-        ended = [
-            (at, i, episode)
-            for i, (cutter, stream) in enumerate(zip(self._cutters, rows, strict=True))
-            for at, episode in cutter.feed(stream, actions[:, i])
-        ]
-        for _, _, episode in sorted(ended, key=lambda item: item[:2]):  # the order must not tell the message's length
-            self._finished.append(episode)
-            self._steps += episode.num_steps
-            self._bytes += 0 if episode.frames is None else episode.frames.nbytes
-            if self._steps >= _BATCH_STEPS or self._bytes >= _BATCH_BYTES:
-                self.store_finished()
-        if self._finished and time.monotonic() - self._stored_at > _BATCH_SECONDS:
-            self.store_finished()
 
 
 def _describe(env: gymnasium.Env, task: str, size: int | None, policy: object, seed: int) -> DataInfo:
@@ -250,50 +148,6 @@ def _existing(out: Path, info: DataInfo) -> EpisodeStore | None:
         here, new = getattr(store.info, field), getattr(info, field)
         raise DataError(f"{out}: {field}: expected {here} as recorded there, got {new}; record into another folder")
     return store
-
-
-@contextmanager
-def _bar(wanted: bool, steps: int, task: str) -> Iterator[Any]:
-    """A progress bar on stderr; yields what adds steps to it."""
-    if not wanted:
-        yield lambda count: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.0f} steps/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
-        line, begun = bar.add_task(f"record {task}", total=steps, rate=0.0), time.monotonic()
-        done = 0
-
-        def show(count: int) -> None:
-            nonlocal done
-            done += count
-            bar.update(line, completed=min(done, steps), rate=done / max(time.monotonic() - begun, 1e-9))
-
-        yield show
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into a flag, so that it never cuts a write in two; the second one raises."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def note(signum: int, frame: Any) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, old)
-
-    old = signal.signal(signal.SIGINT, note)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, old)
 
 
 def _integer(name: str, value: object, least: int) -> int:

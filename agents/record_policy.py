@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wmenv.errors import InputError
+from wmenv import InputError
 
 
 class Actor(Protocol):

@@ -19,8 +19,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from wmenv import WmenvError
 from wmenv.data import Episode
-from wmenv.errors import WmenvError
 
 logger = logging.getLogger(__name__)
 

@@ -293,21 +293,30 @@ def test_no_process_outlives_a_recording(tmp_path: Path):
     assert children_of(os.getpid()) == []
 
 
-def test_ctrl_c_keeps_what_has_ended_and_says_where(tmp_path: Path):
-    policy = Follows()
-    calls = []
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_has_ended_and_says_where(tmp_path: Path, number: int):
+    policy, calls, handled = Follows(), [], []
 
     def act(obs: np.ndarray) -> np.ndarray:
         calls.append(1)
         if len(calls) == 20:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return np.zeros((3, 2))
 
+    def handler(number: int, frame: object) -> None:
+        handled.append(number)
+        raise KeyboardInterrupt
+
     policy.act = act  # type: ignore[method-assign]
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match=rf"\d+ episodes \(\d+ steps\) are in {tmp_path / 'd'}"):
-        recorded(tmp_path / "d", steps=10**6, policy=policy)
-    assert signal.getsignal(signal.SIGINT) is before
+    old = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match=rf"\d+ episodes \(\d+ steps\) are in {tmp_path / 'd'}"):
+            recorded(tmp_path / "d", steps=10**6, policy=policy)
+        assert signal.getsignal(signal.SIGTERM) is handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    assert handled == ([signal.SIGTERM] if number == signal.SIGTERM else [])
     store = EpisodeStore.open(tmp_path / "d")
     assert store.num_episodes > 0 and all(e.terminated for e in store)
     assert len(calls) == 20
