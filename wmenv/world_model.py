@@ -105,6 +105,22 @@ class WorldModel(nn.Module):
         return gather_rows(index, self._pages)
 
     @torch.no_grad()
+    def start_from(self, latents: Tensor, actions: Tensor, valid: Tensor) -> DreamState:
+        """Dreams that stand at the end of contexts of your own.
+
+        Args:
+            latents: (B, P, N, C) unit-scale latents, P >= H; before an episode began, its first latent repeated.
+            actions: (B, P, A) in [-1, 1], the action that led to each.
+            valid: (B, P) bool, False before the episode began.
+        """
+        cache = new_cache(self.dynamics, len(latents))
+        base, clean = latents[:, 0], torch.zeros(len(latents), device=self.device)
+        for t in range(latents.shape[1]):
+            cache = commit(self.dynamics, cache, base, latents[:, t], clean, actions[:, t], valid[:, t])
+            base = latents[:, t]
+        return DreamState(*cache, latents[:, -self.config.history :].clone())
+
+    @torch.no_grad()
     def step(self, state: DreamState, action: Tensor, noise: Tensor) -> StepOutput:
         """Dream one control step of every row.
 
@@ -196,13 +212,7 @@ class WorldModel(nn.Module):
         self._pages = None
 
     def _prefill(self, index: Tensor) -> DreamState:
-        latents, actions, valid = self.start_latents[index], self.start_actions[index], self.start_valid[index]
-        cache = new_cache(self.dynamics, len(index))
-        base, clean = latents[:, 0], torch.zeros(len(index), device=self.device)
-        for t in range(self.config.window):
-            cache = commit(self.dynamics, cache, base, latents[:, t], clean, actions[:, t], valid[:, t])
-            base = latents[:, t]
-        return DreamState(*cache, latents[:, -self.config.history :].clone())
+        return self.start_from(self.start_latents[index], self.start_actions[index], self.start_valid[index])
 
     def _apply(self, fn: Any, recurse: bool = True) -> WorldModel:
         self._pages = None  # they lie on the old device

@@ -1,0 +1,106 @@
+"""How far a dream strays from reality, step by step, beside standing still and beside a linear model.
+
+# B clips, W window, F horizon, N tokens, C channels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..data.windows import Clip
+from ..tokenizers import StateTokenizer
+from ..training.dynamics_stage import encode_episodes
+from .linear import fit_linear
+
+if TYPE_CHECKING:
+    from ..data import Episode
+    from ..world_model import WorldModel
+
+MAX_CLIPS = 256
+
+
+@torch.no_grad()
+def horizon_error(
+    model: WorldModel,
+    held_out: Sequence[Episode],
+    training: Sequence[Episode],
+    *,
+    horizon: int = 50,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Error of open-loop prediction from real contexts, given the real actions.
+
+    Args:
+        model: the world model.
+        held_out: episodes that it was not trained on.
+        training: episodes that the linear model is fitted to (the world model's own).
+        horizon: last step that is measured.
+        seed: of the dreams' noise and the choice of clips.
+
+    Returns:
+        "horizon" 1..F; "dream", "copy" (the last frame seen) and "linear": root mean square errors of the latent in
+        units of its spread over the held-out episodes (always guessing the mean frame scores 1); "clips", how
+        many clips reach that step. Steps that no held-out episode reaches are left out.
+    """
+    data = encode_episodes(model, list(held_out))
+    generator = torch.Generator().manual_seed(seed)
+    window = model.config.window
+    steps = data.length - 1
+    episode = torch.repeat_interleave(torch.arange(len(steps)), steps)
+    begin = torch.cat([torch.arange(int(n)) for n in steps])
+    left = steps[episode] - begin
+    long = (left >= min(horizon, int(left.max()))).nonzero()[:, 0]  # clips that reach the end come first
+    order = torch.cat((long[torch.randperm(len(long), generator=generator)], torch.randperm(len(left), generator=generator)))
+    chosen = order[:MAX_CLIPS]
+    clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + horizon)
+    spread = _used(model, data.latent).std(0).square().sum()
+    dream = _dream(model, clip, window, generator)
+    linear = _linear(clip, fit_linear(encode_episodes(model, list(training))), window)
+    true, alive = clip.latent[:, window:], clip.target[:, window:]
+    still = clip.latent[:, window - 1 : window].expand_as(true)
+    reached = alive.sum(0)
+    kept = int((reached > 0).sum())
+
+    def error(guess: Tensor) -> list[float]:
+        square = _used(model, (guess - true).flatten(0, 1)).square().sum(-1).view(alive.shape) / spread
+        return ((square * alive).sum(0)[:kept] / reached[:kept]).sqrt().tolist()
+
+    return {
+        "horizon": list(range(1, kept + 1)),
+        "dream": error(dream),
+        "copy": error(still),
+        "linear": error(linear),
+        "clips": reached[:kept].tolist(),
+    }
+
+
+def _used(model: WorldModel, latent: Tensor) -> Tensor:
+    """(M, N, C) -> (M, D) without the empty channels of state tokens."""
+    flat = latent.flatten(1)
+    return flat[:, model.tokenizer.slots.cpu()] if isinstance(model.tokenizer, StateTokenizer) else flat
+
+
+def _dream(model: WorldModel, clip: Clip, window: int, generator: torch.Generator) -> Tensor:
+    device = model.device
+    head = (clip.latent[:, :window], clip.action[:, :window], clip.valid[:, :window])
+    state = model.start_from(*(field.to(device) for field in head))
+    actions = clip.action * model.action_half.cpu() + model.action_middle.cpu()
+    frames = []
+    for t in range(window, clip.latent.shape[1]):
+        noise = torch.randn(len(actions), model.config.denoise_steps, *model.latent_shape, generator=generator)
+        state = model.step(state, actions[:, t].to(device), noise.to(device)).state
+        frames.append(state.latents[:, -1].cpu())
+    return torch.stack(frames, 1)
+
+
+def _linear(clip: Clip, linear: Any, window: int) -> Tensor:
+    before, now = clip.latent[:, window - 2].flatten(1), clip.latent[:, window - 1].flatten(1)
+    frames = []
+    for t in range(window, clip.latent.shape[1]):
+        before, now = now, linear.step(before, now, clip.action[:, t])
+        frames.append(now.view_as(clip.latent[:, t]))
+    return torch.stack(frames, 1)
