@@ -90,9 +90,9 @@ class Train:
 
     def run(self) -> int:
         """Trains."""
-        from wmenv.train import train
+        from .world_training import train_world_model
 
-        model = train(self.data, self.out, preset=self.preset, seed=self.seed, init=self.init, progress=True)
+        model = train_world_model(self.data, self.out, preset=self.preset, seed=self.seed, init=self.init)
         say(f"{self.out}: world model of {model.config.task} from {model.config.modality}")
         return 0
 
@@ -296,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped_by = signal.SIGTERM
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, terminate)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         verb = tyro.extras.subcommand_cli_from_dict(
             VERBS,
@@ -313,6 +313,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say(f"wmenv: {' '.join(str(error).split())}")
         return FAULTY
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def say(text: str) -> None:

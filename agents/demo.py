@@ -23,6 +23,7 @@ from .progress import progress_bar
 from .record import record
 from .report import write_report
 from .results import stored_arm
+from .world_training import train_world_model
 
 PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html")
 MARKER = ".wmenv-demo"
@@ -80,7 +81,6 @@ def demo(
         KeyboardInterrupt: After saving what was under way.
     """
     from wmenv.metrics import horizon_error
-    from wmenv.train import train
 
     config = config or DemoConfig()
     out = prepare(Path(out))
@@ -92,7 +92,7 @@ def demo(
             options = {"obs": config.obs, "progress": progress}
             store = record(task, config.record_steps, "random", out / "data", seed=seed, **options)
         with stages("train", f"a world model of {store.num_steps:,} steps, preset {config.preset}"):
-            model = train(out / "data", out / "model", preset=config.preset, seed=seed, progress=progress)
+            model = train_world_model(out / "data", out / "model", preset=config.preset, seed=seed, progress=progress)
         with stages("imagine", f"{config.imagine_steps:,} dreamed steps of PPO, none of them real"):
             with progress_bar("imagine", wanted=progress) as show:
                 policy = imagine(model, config.imagine_steps, out / "policy", config=ppo, seed=seed, progress=show)
@@ -113,7 +113,7 @@ def demo(
             record(task, half, "random", out / "heldout", seed=seed + 1, **options)
             heldout = record(task, half, str(out / "policy"), out / "heldout", seed=seed + 2, **options)
             episodes = [heldout.episode(i) for i in range(heldout.num_episodes)]
-            errors = horizon_error(model, episodes, HORIZONS)
+            errors = horizon_error(model, episodes, store.load(), horizon=HORIZONS[-1])
             speed = measure_speed(task, model)
             media = heldout_media(model, policy, task, episodes)
     report = {

@@ -151,6 +151,7 @@ def evaluate(
         name, actor = (str(policy) if isinstance(policy, str) else type(policy).__name__.lower()), policy
     if model is not None:
         dreamed = load_model(model)
+        _check_task(actor, dreamed.config.task)
         actor = _actor(actor, dreamed.config.action_low, dreamed.config.action_high, seed)
         outcome = _dream(actor, dreamed, episodes, seed, horizon, deterministic, device, progress)
         return Evaluation(policy=name, task=dreamed.config.task, place="dream", seed=seed, **outcome)
@@ -158,8 +159,14 @@ def evaluate(
         if not isinstance(actor, Policy):
             raise InputError(f"task: expected a task or a model to evaluate {name!r} on, got neither")
         task = actor.config.task
+    _check_task(actor, task)
     outcome = _real(actor, task, episodes, seed, num_envs, world, deterministic, progress)
     return Evaluation(policy=name, task=task, place="real", seed=seed, **outcome)
+
+
+def _check_task(actor: Any, task: str) -> None:
+    if isinstance(actor, Policy) and actor.config.task != task:
+        raise InputError(f"task: expected {actor.config.task}, for which the policy was made, got {task}")
 
 
 def _actor(policy: Policy | Actor | str, low: Sequence[float], high: Sequence[float], seed: int) -> Actor:

@@ -14,10 +14,11 @@ from wmenv.errors import InputError
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
 from .evaluate import Evaluation, evaluate
-from .imagine import imagine
+from .imagine import imagine, load_model
 from .policy import Policy
 from .progress import progress_bar
 from .record import record
+from .world_training import train_world_model
 
 LOG_NAME = "loop.jsonl"
 
@@ -87,7 +88,6 @@ def loop(
         KeyboardInterrupt: After saving what was under way.
     """
     from wmenv.data import EpisodeStore
-    from wmenv.train import train
 
     for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -107,7 +107,11 @@ def loop(
             behaviour = before / "policy" if number else "random"
             record(task, missing, behaviour, data, obs=obs, seed=seed + number, world=world, progress=progress)
         init = before / "model" if number else None
-        model = train(data, here / "model", preset=preset, seed=seed + number, init=init, progress=progress)
+        if _is_complete(here / "model"):
+            model = load_model(here / "model")
+        else:
+            options = {"preset": preset, "seed": seed + number, "init": init, "progress": progress}
+            model = train_world_model(data, here / "model", **options)
         with progress_bar(f"imagine, round {number}", wanted=progress) as show:
             policy = imagine(
                 model,
@@ -130,6 +134,11 @@ def loop(
 def round_folder(out: Path, number: int) -> Path:
     """Where round `number` keeps its model and policy."""
     return out / f"round-{number:02d}"
+
+
+def _is_complete(model: Path) -> bool:
+    """Whether a model was trained to its end; its checkpoints are removed then."""
+    return (model / "config.json").exists() and not (model / "training").exists()
 
 
 def _finish(out: Path, number: int, steps: int, policy: Policy, evaluation: Evaluation, seconds: float) -> Round:

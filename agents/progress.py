@@ -37,13 +37,22 @@ def progress_bar(title: str, unit: str = "steps", *, wanted: bool = True) -> Ite
         TextColumn("{task.fields[numbers]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        line = bar.add_task(title, total=None, rate="", numbers="")
-        begun = time.monotonic()
+    bar = Bar(*columns, console=Console(stderr=True))
+    line = bar.add_task(title, total=None, rate="", numbers="")
+    begun = time.monotonic()
+    first: int | None = None
 
-        def progress(done: int, total: int, numbers: Mapping[str, float]) -> None:
-            rate = done / max(time.monotonic() - begun, 1e-9)
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            bar.update(line, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s", numbers=shown)
+    def progress(done: int, total: int, numbers: Mapping[str, float]) -> None:
+        nonlocal first
+        if first is None:
+            first = done if done < total else 0  # a resumed run did these before
+            bar.start()
+        rate = (done - first) / max(time.monotonic() - begun, 1e-9)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        bar.update(line, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s", numbers=shown)
 
+    try:
         yield progress
+    finally:
+        if first is not None:
+            bar.stop()

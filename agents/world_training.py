@@ -1,0 +1,83 @@
+"""`wmenv.train` with what a person at a terminal needs: bars, a JSONL record of the losses, and a word after Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import RECORD_NAME, JsonlWriter
+from .progress import Progress, progress_bar
+
+if TYPE_CHECKING:
+    from wmenv.world_model import WorldModel
+
+RECORD_SECONDS = 1.0
+
+
+def train_world_model(
+    data: str | Path,
+    out: str | Path,
+    *,
+    preset: str = "tiny",
+    seed: int = 0,
+    init: str | Path | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> WorldModel:
+    """Trains or resumes a world model; see `wmenv.train.train` for the arguments and errors.
+
+    Args:
+        data: Folder of the data set.
+        out: Folder of the model; gets `metrics.jsonl` with the losses of each stage too.
+        preset: Size.
+        seed: Of weights and batches.
+        init: A model to start from.
+        progress: Show bars on stderr.
+        **options: Further ones of `wmenv.train.train`.
+
+    Raises:
+        KeyboardInterrupt: After a checkpoint; the message says where it is.
+    """
+    from wmenv.train import train
+
+    with _report(Path(out) / RECORD_NAME, seed, progress) as report:
+        try:
+            return train(data, out, preset=preset, seed=seed, init=init, progress=report, **options)
+        except KeyboardInterrupt:
+            place = Path(out) / "training"
+            raise KeyboardInterrupt(f"stopped; the training so far is in {place}, the same command goes on") from None
+
+
+@contextmanager
+def _report(path: Path, seed: int, show: bool) -> Iterator[Any]:
+    """Yields progress(stage, step, of_steps, losses): a bar for each stage, a row of the record each second."""
+    bars: dict[str, Progress | None] = {}
+    writer: JsonlWriter | None = None
+    written = 0.0
+    with ExitStack() as stack:
+        current = stack.enter_context(ExitStack())
+
+        def report(stage: str, step: int, of_steps: int, losses: Mapping[str, float]) -> None:
+            nonlocal writer, written
+            if stage not in bars:
+                current.close()
+                bars[stage] = current.enter_context(progress_bar(f"train, {stage}", wanted=show))
+            if (bar := bars[stage]) is not None:
+                bar(step, of_steps, losses)
+            if time.monotonic() - written > RECORD_SECONDS or step == of_steps:
+                writer = writer or stack.enter_context(_closing(JsonlWriter(path, seed=seed)))
+                writer.write({"stage": stage, **{f"loss/{name}": value for name, value in losses.items()}}, {}, step)
+                written = time.monotonic()
+
+        yield report
+
+
+@contextmanager
+def _closing(writer: JsonlWriter) -> Iterator[JsonlWriter]:
+    try:
+        yield writer
+    finally:
+        writer.close()

@@ -1,0 +1,177 @@
+"""The whole road on a real task with a world model that was hardly trained: every joint holds, whatever the returns."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from agents import cli
+from agents.comparison import dream_along, film_policy, measure_speed, stand_in
+from agents.evaluate import evaluate
+from agents.imagine import imagine
+from agents.loop import loop
+from agents.policy import Policy
+from agents.record import record
+from agents.world_training import train_world_model
+from wmenv.data import EpisodeStore
+from wmenv.errors import InputError
+from wmenv.presets import PRESETS
+from wmenv.world_model import WorldModel
+
+TASK = "wmenv/InvertedPendulum-v0"
+QUICK = dataclasses.replace(PRESETS["tiny"], steps=12, vae_steps=6, rows=8, vae_rows=4, starts=32)
+PPO = {"num_envs": 16, "rollout": 8, "hidden": (8,)}
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """Data, model and policy of the pendulum from its state."""
+    folder = tmp_path_factory.mktemp("road")
+    record(TASK, 300, "random", folder / "data", obs="state", num_envs=4, num_processes=1, progress=False)
+    train_world_model(folder / "data", folder / "model", preset=QUICK, progress=False)
+    imagine(folder / "model", 512, folder / "policy", horizon=20, **PPO)
+    return folder
+
+
+def _run(capsys, *arguments):
+    code = cli.main(list(map(str, arguments)))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_a_policy_folder_is_enough_for_the_real_task(road, tmp_path):
+    policy = Policy.load(road / "policy")
+    assert policy.config.task == TASK and policy.config.steps == 512
+    result = evaluate(road / "policy", episodes=6, num_envs=4)
+    assert result.task == TASK and result.place == "real" and result.episodes == 6
+    assert all(1 <= length <= 1000 for length in result.lengths)
+    assert all(result.terminated[i] or result.lengths[i] == 1000 for i in range(6))
+    np.testing.assert_allclose(result.returns, result.lengths, rtol=0.2)  # the pendulum pays 1 a step while it stands
+
+
+def test_real_returns_do_not_depend_on_how_many_run_together(road):
+    results = [evaluate(road / "policy", episodes=5, num_envs=n) for n in (1, 3)]
+    np.testing.assert_allclose(results[0].returns, results[1].returns, rtol=1e-4)
+    assert results[0].lengths == results[1].lengths
+
+
+def test_zero_and_random_need_no_model():
+    zero, random = (evaluate(name, task=TASK, episodes=8) for name in ("zero", "random"))
+    assert 15 < zero.mean < 40 and 3 < random.mean < 15
+
+
+def test_another_world_is_another_task():
+    nominal, strong = (evaluate("random", task=TASK, episodes=8, world=w) for w in (None, {"gear": 3.0}))
+    assert strong.mean < nominal.mean
+
+
+def test_in_the_dream_every_member_counts_its_first_episode(road):
+    result = evaluate(road / "policy", model=road / "model", episodes=7, horizon=15)
+    assert result.place == "dream" and result.episodes == 7 and max(result.lengths) <= 15
+    again = evaluate(road / "policy", model=road / "model", episodes=7, horizon=15)
+    assert again == result
+    assert evaluate("random", model=road / "model", episodes=3, horizon=5).episodes == 3
+
+
+def test_a_dream_that_begins_in_a_recorded_moment_stands_where_the_encoder_stands(road):
+    import torch
+
+    model = WorldModel.from_pretrained(road / "model")
+    episode = max(EpisodeStore.open(road / "data"), key=lambda e: len(e.action))
+    for begin in (0, 1, len(episode.action) - 1):
+        encoder = model.encoder_reset(torch.tensor(episode.state[:1]))
+        for t in range(1, begin + 1):
+            encoder = model.encoder_step(encoder, torch.tensor(episode.state[t : t + 1]))
+        stand = stand_in(model, episode, begin)
+        state = stand.start(torch.zeros(1, dtype=torch.long))
+        torch.testing.assert_close(stand.latent_observation(state), model.encoder_observation(encoder))
+        assert bool(stand.start_is_initial) == (begin == 0)
+    dreamed = dream_along(model, episode, steps=4)
+    assert dreamed.shape == (5, 4)
+    np.testing.assert_allclose(dreamed[0], episode.state[0], atol=1e-3)
+
+
+def test_films_and_speed(road):
+    policy = Policy.load(road / "policy")
+    film = film_policy(policy, TASK, steps=30)
+    assert film.frames.shape == (len(film.action) + 1, 64, 64, 3)
+    speed = measure_speed(TASK, policy.model, num_dreams=8, seconds=0.1)
+    assert speed["ratio"] == pytest.approx(speed["dream_fps"] / speed["real_camera_fps"])
+
+
+def test_the_loop_goes_on_where_it_was(tmp_path):
+    arguments = {"record_steps": 120, "imagine_steps": 128, "obs": "state", "preset": QUICK, "episodes": 2}
+    arguments |= {"progress": False, "config": cli.ImagineConfig(horizon=10, **PPO)}
+    first = loop(TASK, tmp_path, rounds=1, **arguments)
+    second = loop(TASK, tmp_path, rounds=2, **arguments)
+    assert [r.number for r in first + second] == [0, 1]
+    assert 120 <= first[0].real_steps < 140 and 240 <= second[0].real_steps < 260
+    assert second[0].policy_steps == 2 * first[0].policy_steps == 256, "the policy goes on, warm"
+    assert loop(TASK, tmp_path, rounds=2, **arguments) == []
+    rows = [json.loads(line) for line in (tmp_path / "loop.jsonl").read_text().splitlines()]
+    assert [row["round"] for row in rows] == [0, 1] and rows[1]["return_mean"] == second[0].evaluation.mean
+    assert WorldModel.from_pretrained(tmp_path / "round-01" / "model").config.task == TASK
+
+
+def test_verbs_of_the_command_line(road, tmp_path, capsys):
+    code, out, err = _run(capsys, "record", TASK, "--steps", 50, "--obs", "state", "--out", tmp_path / "d")
+    assert code == 0 and out == "" and "50 steps" in err or "56 steps" in err
+    arguments = ("--steps", 128, "--num-envs", 8, "--rollout", 8, "--horizon", 10, "--out", tmp_path / "p")
+    code, out, _ = _run(capsys, "imagine", road / "model", *arguments)
+    assert code == 0 and out == ""
+    code, out, _ = _run(capsys, "evaluate", tmp_path / "p", "--task", TASK, "--episodes", 3, "--json")
+    result = json.loads(out)
+    assert code == 0 and result["episodes"] == 3 and len(result["returns"]) == 3 and result["ci95"][0] <= result["mean"]
+    code, out, _ = _run(capsys, "evaluate", "zero", "--task", TASK, "--episodes", 2, "--world", "mass", "1.5")
+    assert code == 0 and out.startswith(f"zero on {TASK} (real): ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate", "zero", "--task", "wmenv/Nothing-v0"], "wmenv/Nothing-v0"),
+        (["evaluate", "zero", "--task", TASK, "--world", "colour", "1"], "colour"),
+        (["evaluate", "no/such/policy"], "policy: expected a policy folder"),
+        (["evaluate", "zero"], "task: expected"),
+        (["imagine", "no/such/model", "--steps", "1", "--out", "{tmp}/p"], "no/such/model"),
+        (["imagine", "{road}/model", "--steps", "0", "--out", "{tmp}/p"], "steps: expected"),
+        (["imagine", "{road}/model", "--steps", "9", "--num-envs", "0", "--out", "{tmp}/p"], "num_envs: expected"),
+        (["train", "{road}/policy", "--out", "{tmp}/m"], "policy"),
+        (["train", "{road}/data", "--preset", "huge", "--out", "{tmp}/m"], "preset: expected"),
+        (["record", "wmenv/Hopper-v0", "--steps", "9", "--obs", "state", "--out", "{road}/data"], "task"),
+        (["record", TASK, "--steps", "0", "--out", "{tmp}/d"], "steps: expected"),
+        (["record", TASK, "--steps", "9", "--policy", "{road}/model", "--out", "{tmp}/d"], "config.json"),
+        (["demo", "--out", "{road}"], "out: expected an empty folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(road, tmp_path, capsys, arguments, words):
+    code, out, err = _run(capsys, *(a.format(road=road, tmp=tmp_path) for a in arguments))
+    assert code == 2 and out == ""
+    assert words in err and err.startswith("wmenv: ") and err.count("\n") == 1, err
+
+
+def test_a_policy_of_another_task_is_refused(road):
+    with pytest.raises(InputError, match="task"):
+        evaluate(road / "policy", task="wmenv/Hopper-v0", episodes=1)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_dream_saves_the_policy_and_says_where(road, tmp_path, number, code):
+    arguments = ["imagine", road / "model", "--steps", 10**9, "--num-envs", 8, "--rollout", 8, "--out", tmp_path / "p"]
+    command = [sys.executable, "-m", "agents.cli", *map(str, arguments)]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    record_file = tmp_path / "p" / "metrics.jsonl"
+    until = time.monotonic() + 200
+    while time.monotonic() < until and not (record_file.exists() and record_file.read_text().count("\n") > 3):
+        time.sleep(0.05)
+    child.send_signal(number)
+    _, err = child.communicate(timeout=100)
+    assert child.returncode == code, err
+    assert str(tmp_path / "p") in err.splitlines()[-1] and "Traceback" not in err
+    assert Policy.load(tmp_path / "p").config.steps > 3 * 64
