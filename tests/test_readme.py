@@ -52,7 +52,8 @@ def test_python_examples_compile():
 
 
 def test_commands_parse():
-    commands = re.findall(r"^wmenv (.*?)\s*(?:#.*)?$", TEXT, flags=re.MULTILINE)
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, flags=re.DOTALL))
+    commands = re.findall(r"^wmenv (.*?)\s*(?:#.*)?$", blocks, flags=re.MULTILINE)
     verbs = {shlex.split(command)[0] for command in commands}
     assert {"record", "train", "imagine", "evaluate", "loop"} <= verbs
     for command in commands:
