@@ -105,7 +105,15 @@ def test_a_wrong_number_of_steps_is_refused(toy, tmp_path, steps):
 
 @pytest.mark.parametrize(
     "change",
-    [{"num_envs": 0}, {"rollout": -1}, {"gamma": 1.5}, {"learning_rate": float("nan")}, {"reward_clip": 0.0}, {"horizon": 0}, {"starts": "end"}],
+    [
+        {"num_envs": 0},
+        {"rollout": -1},
+        {"gamma": 1.5},
+        {"learning_rate": float("nan")},
+        {"reward_clip": 0.0},
+        {"horizon": 0},
+        {"starts": "end"},
+    ],
 )
 def test_a_bad_hyper_parameter_names_itself(change):
     with pytest.raises(InputError, match=f"{next(iter(change))}: expected"):
