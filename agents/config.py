@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
 
-from wmenv.errors import InputError
+from wmenv import InputError
 
 DEFAULT_HORIZON = 200
 """Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
@@ -38,11 +38,11 @@ class PPOConfig:
         reward_clip: Rewards are divided by the running deviation of the return and clipped to this.
     """
 
-    num_envs: int = 128
+    num_envs: int = 64
     rollout: int = 32
-    minibatches: int = 4
-    epochs: int = 5
-    learning_rate: float = 5e-4
+    minibatches: int = 8
+    epochs: int = 10
+    learning_rate: float = 3e-4
     final_learning_rate: float = 0.0
     gamma: float = 0.99
     gae_lambda: float = 0.95

@@ -9,6 +9,7 @@ sqrt), one kernel each, so that the same seed and counter give the same bits in 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -26,6 +27,7 @@ START_STREAM = 1
 _ROUNDS = 10
 _MULTIPLIER = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_BUMPS = tuple(tuple(turn * step for step in _WEYL[:: -1 if turn % 2 == 0 else 1]) for turn in range(_ROUNDS))
 _WORD = 0xFFFFFFFF
 
 
@@ -39,23 +41,28 @@ def philox(counter: Tensor, key: Tensor) -> Tensor:
     Returns:
         Long (4, ...): four random words in [0, 2**32).
     """
-    # A 64-bit product wraps to the right bits, whatever its sign; the mask after the xor takes the low word back.
+    # A 64-bit product wraps to the right bits, whatever its sign; the mask after the xor takes the low word back. Each
+    # round exchanges the two halves; instead of moving them, the constants alternate, and ten rounds bring them back.
     shape = torch.broadcast_shapes(counter.shape[1:], key.shape[1:])
-    multiplier = torch.tensor(_MULTIPLIER, device=counter.device).view(2, *[1] * len(shape))
-    weyl = torch.tensor(_WEYL, device=counter.device).view(2, *[1] * (key.ndim - 1))
+    (forth, back), bumps = _constants(counter.device, len(shape))
+    keys = (torch.stack((key.flip(0), key)) + bumps).flatten(0, 1).unbind()
     even, odd = counter[0::2].expand(2, *shape), counter[1::2].expand(2, *shape)
-    round_key = key.flip(0)
-    weyl = weyl.flip(0)
-    for _ in range(_ROUNDS):
-        product = even * multiplier
-        high = product >> 32
-        high ^= round_key
-        high[0] ^= odd[1]
-        high[1] ^= odd[0]
-        high &= _WORD
-        even, odd = high.flip(0), product.flip(0)
-        round_key = round_key + weyl
+    for turn, round_key in enumerate(keys):
+        product = even * (back if turn % 2 else forth)
+        even = product >> 32
+        even ^= round_key
+        even ^= odd.flip(0)
+        even &= _WORD
+        odd = product
     return torch.stack((even[0], odd[0] & _WORD, even[1], odd[1] & _WORD))
+
+
+@functools.cache
+def _constants(device: torch.device, dims: int) -> tuple[Tensor, Tensor]:
+    """The multipliers (forth, back) and what each pair of rounds adds to the key, over `dims` trailing axes."""
+    ones = [1] * dims
+    multipliers = torch.tensor((_MULTIPLIER, _MULTIPLIER[::-1]), device=device).view(2, 2, *ones)
+    return multipliers, torch.tensor(_BUMPS, device=device).view(_ROUNDS // 2, 2, 2, *ones)
 
 
 def words(seed: Tensor, counter: Tensor, blocks: int, *, stream: int = NORMAL_STREAM) -> Tensor:

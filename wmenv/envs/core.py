@@ -31,6 +31,14 @@ class CoreState(NamedTuple):
     elapsed: Tensor  # (B,) long, steps of this episode
 
 
+class CoreReset(NamedTuple):
+    """What beginning new episodes in some rows returns."""
+
+    state: CoreState  # B rows
+    begun: CoreState  # the K rows that begin anew, by themselves
+    start: Tensor  # (K,) long, the recorded contexts that they begin from
+
+
 class CoreStep(NamedTuple):
     """What one step of the core returns."""
 
@@ -88,7 +96,7 @@ class DreamCore:
 
     def reset_rows(
         self, state: CoreState, index: Tensor, start: Tensor | None = None, *, consume: bool = False
-    ) -> tuple[CoreState, Tensor]:
+    ) -> CoreReset:
         """Begin a new episode in the rows `index` (K,); all others stay bit for bit as they are.
 
         Args:
@@ -96,12 +104,9 @@ class DreamCore:
             index: long (K,), which of them begin anew.
             start: long (K,), the recorded contexts to begin from; by default each row draws its own.
             consume: write into `state`'s tensors instead of copies of them; `state` must then not be used again.
-
-        Returns:
-            The rows, and the contexts (K,) that the new episodes begin from.
         """
-        rows, start = self.begin(state.seed[index], state.counter[index], start)
-        return write_rows(state, index, rows, consume=consume), start
+        begun, start = self.begin(state.seed[index], state.counter[index], start)
+        return CoreReset(write_rows(state, index, begun, consume=consume), begun, start)
 
     def step(self, state: CoreState, action: Tensor) -> CoreStep:
         """One dreamed step of every row; `state` is left as it is. Resets nothing.
@@ -117,8 +122,8 @@ class DreamCore:
                 out = run_in_chunks(self.model.step, state.seed, state.dream, action, noise)
             else:
                 out = self.model.step(state.dream, action, noise)
-            finite = out.state.latents.flatten(1).isfinite().all(dim=1)
-            finite &= out.reward.isfinite() & out.termination.isfinite()
+            # One sum is finite only if all its terms are; latents, rewards and probabilities are far from overflowing.
+            finite = (out.state.latents.flatten(1).sum(1) + out.reward + out.termination).isfinite()
         elapsed = state.elapsed + 1
         return CoreStep(
             state=CoreState(out.state, state.seed, state.counter + 1, elapsed),

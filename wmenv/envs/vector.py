@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from ..errors import InputError
 from . import options as read
-from .core import CoreState, CoreStep, clone, fork_row, gather
+from .core import CoreState, CoreStep, clone, fork_row
 from .invariant import map_rows
 from .model import device_of, resolve_model
 from .snapshot import DreamSnapshot, check_snapshot
@@ -133,7 +133,7 @@ class DreamVectorEnv(VectorEnv):
             self._state, begun = self.core.begin(row_seed, counter, where)
         else:
             state = self._state._replace(seed=row_seed, counter=counter)
-            self._state, begun = self.core.reset_rows(state, self._tensor(index), where)
+            self._state, _, begun = self.core.reset_rows(state, self._tensor(index), where)
         self._ended = self._ended & ~mask
         return self._observe(self._state), self._start_info(begun, index)
 
@@ -240,9 +240,8 @@ class DreamVectorEnv(VectorEnv):
         final_obs = np.zeros_like(obs)
         final_obs[ended] = obs[ended]
         index = np.flatnonzero(ended)
-        rows = self._tensor(index)
-        state, start = self.core.reset_rows(state, rows, consume=True)
-        obs[ended] = self._observe(gather(state, rows))
+        state, begun, start = self.core.reset_rows(state, self._tensor(index), consume=True)
+        obs[ended] = self._observe(begun)
         info = {"final_obs": final_obs, "_final_obs": ended.copy()}
         info |= {"final_info": step_info, "_final_info": ended.copy()}
         return state, info | self._start_info(start, index)

@@ -42,7 +42,7 @@ def horizon_error(
         seed: of the dreams' noise and the choice of clips.
 
     Returns:
-        "horizon" 1..F; "dream", "copy" (the last frame seen) and "linear": root mean square errors of the latent in
+        "horizons" 1..F; "dream", "copy_last" (the last frame seen) and "linear": root mean square errors of the latent in
         units of its spread over the held-out episodes (always guessing the mean frame scores 1); "clips", how
         many clips reach that step. Steps that no held-out episode reaches are left out.
     """
@@ -70,11 +70,12 @@ def horizon_error(
         return ((square * alive).sum(0)[:kept] / reached[:kept]).sqrt().tolist()
 
     return {
-        "horizon": list(range(1, kept + 1)),
+        "horizons": list(range(1, kept + 1)),
         "dream": error(dream),
-        "copy": error(still),
+        "copy_last": error(still),
         "linear": error(linear),
         "clips": reached[:kept].tolist(),
+        "unit": "error of the latent, 1 = guessing the mean",
     }
 
 

@@ -70,6 +70,43 @@ class SpatialSoftmax(nn.Module):
         return torch.cat(((weight.sum(3) * rows).sum(-1), (weight.sum(2) * columns).sum(-1)), dim=1)
 
 
+class PointDecoder(nn.Module):
+    """Paint the picture around P points that the latent places, and over a coarse sketch.
+
+    The mirror image of SpatialSoftmax: a goal that no training frame showed is a point that moves a little further. A
+    stack of transposed convolutions behind a dense layer learns the training goals by heart instead.
+    Source: the Gaussian key-point renderer of arXiv 1806.07823, section 3.1, here driven by a latent.
+    """
+
+    PATCH = 4
+    SKETCH = 16
+
+    def __init__(self, latent: int, points: int, width: int, image_size: int) -> None:
+        super().__init__()
+        self.cells = image_size // self.PATCH
+        self.place = nn.Linear(latent, 3 * points)
+        nn.init.uniform_(self.place.bias[: 2 * points], -0.7, 0.7)
+        nn.init.ones_(self.place.bias[2 * points :])
+        self.spread = nn.Parameter(torch.full((points,), 2.0 / self.cells).log())
+        self.sketch = nn.Linear(latent, self.SKETCH * (self.cells // 4) ** 2)
+        self.mix = nn.Conv2d(points + self.SKETCH, width, 3, padding=1)
+        self.refine = nn.Conv2d(width, width, 3, padding=1)
+        self.paint = nn.Conv2d(width, 3 * self.PATCH**2, 1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(B, latent) -> (B, 3, S, S)."""
+        axis = torch.linspace(-1, 1, self.cells, device=latent.device)
+        rows, columns, strength = self.place(latent).float().unsqueeze(-1).chunk(3, dim=1)  # each (B, P, 1)
+        sharp = 0.5 * (-2 * self.spread).exp().unsqueeze(-1)
+        blob_rows, blob_columns = (-(axis - rows).square() * sharp).exp(), (-(axis - columns).square() * sharp).exp()
+        blobs = strength.unsqueeze(-1) * blob_rows.unsqueeze(-1) * blob_columns.unsqueeze(-2)
+        sketch = self.sketch(latent).unflatten(1, (self.SKETCH, self.cells // 4, self.cells // 4))
+        sketch = nn.functional.interpolate(sketch, scale_factor=4.0, mode="bilinear")
+        x = _act(self.mix(torch.cat((blobs, sketch), dim=1)))
+        x = x + _act(self.refine(x))
+        return nn.functional.pixel_shuffle(self.paint(x), self.PATCH)
+
+
 class FrameVAE(nn.Module):
     """Causal 3D VAE with KL-regularised continuous latents. See the module's docstring.
 
@@ -88,15 +125,9 @@ class FrameVAE(nn.Module):
         self.time1 = CausalConv3d(2 * w, 2 * w)
         self.down3 = nn.Conv2d(2 * w, 4 * w, 4, stride=2, padding=1)  # S / 16
         self.time2 = CausalConv3d(4 * w, 4 * w)
-        self.side = side
         self.points = SpatialSoftmax(w, 2 * w)
         self.to_latent = nn.Linear(4 * w * side * side + 4 * w, self.num_tokens * config.token_dim)
-        self.from_latent = nn.Linear(self.num_tokens * config.token_dim, 4 * w * side * side)
-        self.time3 = CausalConv3d(4 * w, 4 * w)
-        self.up3 = nn.ConvTranspose2d(4 * w, 2 * w, 4, stride=2, padding=1)
-        self.mid = nn.Conv2d(2 * w, 2 * w, 3, padding=1)
-        self.up2 = nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1)
-        self.up1 = nn.ConvTranspose2d(w, 3, 8, stride=4, padding=2)
+        self.decoder = PointDecoder(2 * self.num_tokens * config.token_dim, 2 * w, 2 * w, s)
         self.register_buffer("background", torch.full((3, s, s), 0.5))
         self.register_buffer("latent_mean", torch.zeros(self.num_tokens, self.token_dim))
         self.register_buffer("latent_scale", torch.ones(self.num_tokens, self.token_dim))
@@ -118,12 +149,9 @@ class FrameVAE(nn.Module):
     def decode_raw(self, latents: Tensor) -> Tensor:
         """Raw latents (B, T, N, C) -> frames (B, T, 3, S, S); not clipped."""
         b, t = latents.shape[:2]
-        x = _act(self.from_latent(latents.flatten(2).flatten(0, 1))).unflatten(1, (-1, self.side, self.side))
-        x = _act(self.time3(x.unflatten(0, (b, t)))).flatten(0, 1) + x
-        x = _act(self.up3(x))
-        x = _act(self.mid(x)) + x
-        x = self.up1(_act(self.up2(x))) + self.background
-        return x.unflatten(0, (b, t))
+        before = torch.cat((latents[:, :1], latents[:, :-1]), dim=1)
+        pair = torch.cat((latents, latents - before), dim=-1).flatten(2).flatten(0, 1)
+        return self.decoder(pair).unflatten(0, (b, t)) + self.background
 
     def encode(self, frames: Tensor) -> Tensor:
         """uint8 frames (B, T, S, S, 3) -> unit-scale latents (B, T, N, C)."""
