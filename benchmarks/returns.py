@@ -1,0 +1,170 @@
+"""The study behind README's results table: agents trained in dreams against agents trained on the real task.
+
+For each task and seed: the loop (record, train, imagine) runs, and then five policies meet the same real episodes:
+random, zero action, the dreamed one, PPO on the real task with as many real steps as were recorded, and PPO on the real
+task with as many steps as were dreamed. All learners read the same observations and have the same network.
+
+`python -m benchmarks.returns` resumes where it was killed and appends a row to results/returns.jsonl per finished run;
+`--tasks` and `--seeds` choose some of them, `--threads 1` lets two of them share a machine of two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.baselines import train_real
+from agents.config import ImagineConfig
+from agents.evaluate import evaluate
+from agents.loop import loop, round_folder
+from benchmarks.common import FOLDER, append_result
+from wmenv.data import EpisodeStore
+from wmenv.metrics import horizon_error, probe_latents
+from wmenv.train import held_out
+from wmenv.world_model import WorldModel
+
+RESULTS = FOLDER.parent / "results" / "returns.jsonl"
+RUNS = FOLDER.parent / "runs" / "returns"
+EPISODES = 50
+SHOWN_HORIZONS = (1, 2, 5, 10, 20, 30, 40, 50)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """How one task is learned.
+
+    Attributes:
+        task: Gymnasium id.
+        obs: "frames" or "state".
+        rounds: of the loop.
+        record_steps: real steps of each round.
+        imagine_steps: dreamed steps of each round.
+        horizon: steps after which a dream is truncated.
+    """
+
+    task: str
+    obs: str
+    rounds: int
+    record_steps: int
+    imagine_steps: int
+    horizon: int
+
+
+STUDIES = (
+    Study(
+        task="wmenv/InvertedPendulum-v0", obs="frames", rounds=3, record_steps=4_000, imagine_steps=100_000, horizon=200
+    ),
+    Study(task="wmenv/Reacher-v0", obs="frames", rounds=1, record_steps=15_000, imagine_steps=300_000, horizon=50),
+    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=150_000, horizon=100),
+    Study(task="wmenv/Hopper-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=75_000, horizon=100),
+    Study(
+        task="wmenv/dmc-reacher-easy-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=150_000, horizon=100
+    ),
+)
+
+
+def finished(path: Path = RESULTS) -> set[tuple[str, str, int]]:
+    """The (task, modality, seed) that have their row."""
+    if not path.exists():
+        return set()
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {(row["task"], row["modality"], row["seed"]) for row in rows}
+
+
+def run(study: Study, seed: int) -> None:
+    """One task and seed, from the first recorded step to the row in results/returns.jsonl."""
+    begun = time.monotonic()
+    out = RUNS / f"{study.task.split('/')[-1]}-{study.obs}" / f"seed-{seed}"
+    config = ImagineConfig(horizon=study.horizon)
+    loop(
+        study.task,
+        out,
+        rounds=study.rounds,
+        record_steps=study.record_steps,
+        imagine_steps=study.imagine_steps,
+        obs=study.obs,
+        seed=100 * seed,
+        episodes=10,
+        config=config,
+        progress=False,
+        on_round=lambda r: print(f"{study.task} seed {seed}: {r}", flush=True),
+    )
+    last = round_folder(out, study.rounds - 1)
+    store = EpisodeStore.open(out / "data", task=study.task)
+    model = WorldModel.from_pretrained(last / "model")
+    dreamed = sum(json.loads(line)["policy_steps"] for line in [_last_line(out / "loop.jsonl")])
+    policies: dict[str, Any] = {"random": "random", "zero": "zero", "dream": last / "policy"}
+    for arm, steps in (("real_equal_steps", store.num_steps), ("real_equal_policy_steps", dreamed)):
+        policies[arm] = train_real(study.task, model, steps, out / arm, seed=seed)
+    returns = {}
+    for arm, policy in policies.items():
+        result = evaluate(policy, task=study.task, episodes=EPISODES)
+        returns[arm] = {"mean": result.mean, "sem": result.sem, "episodes": result.episodes}
+    append_result(
+        "returns",
+        task=study.task,
+        modality=study.obs,
+        seed=seed,
+        returns=returns,
+        command="python -m benchmarks.returns",
+        real_steps=store.num_steps,
+        policy_steps=dreamed,
+        rounds=study.rounds,
+        threads=torch.get_num_threads(),
+        wall_seconds=round(time.monotonic() - begun),
+        **_quality(model, store),
+    )
+
+
+def _quality(model: WorldModel, store: EpisodeStore) -> dict[str, Any]:
+    """Error against horizon, and for frames the probe, on the episodes that were held out of training."""
+    episodes = store.load()
+    kept = [e for i, e in enumerate(episodes) if held_out(i, len(episodes))]
+    learned = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
+    errors = horizon_error(model, kept, learned)
+    shown = [i for i, h in enumerate(errors["horizons"]) if h in SHOWN_HORIZONS]
+    quality: dict[str, Any] = {
+        "horizon_error": {k: [errors[k][i] for i in shown] for k in ("horizons", "dream", "copy_last", "linear", "clips")}
+    }
+    rivals = [min(pair) for pair in zip(errors["copy_last"], errors["linear"], strict=True)]
+    quality["below_rivals_to"] = next(
+        (h - 1 for h, d, r in zip(errors["horizons"], errors["dream"], rivals, strict=True) if d >= r), len(rivals)
+    )
+    if model.config.modality == "frames":
+        quality["probe"] = probe_latents(model, learned, kept)
+    return quality
+
+
+def _last_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[-1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="*", default=[s.task for s in STUDIES], help="ids to run")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="seeds to run")
+    parser.add_argument("--threads", type=int, default=None, help="torch threads")
+    options = parser.parse_args(arguments)
+    unknown = set(options.tasks) - {s.task for s in STUDIES}
+    if unknown:
+        parser.error(f"--tasks: expected some of {[s.task for s in STUDIES]}, got {sorted(unknown)}")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    for seed in options.seeds:
+        for study in STUDIES:
+            if study.task in options.tasks and (study.task, study.obs, seed) not in finished():
+                run(study, seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
