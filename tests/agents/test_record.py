@@ -148,6 +148,51 @@ def test_an_object_sees_frames_when_frames_are_recorded(tmp_path: Path):
     assert policy.seen[0].shape == (3, 16, 16, 3) and policy.seen[0].dtype == np.uint8
 
 
+@pytest.fixture
+def stored_policy(tmp_path: Path) -> Path:
+    """A policy over a world model of the stub's states that has hardly been trained; it acts without noise."""
+    from dataclasses import replace
+
+    from agents import Policy, PolicyConfig
+    from wmenv.presets import PRESETS
+    from wmenv.train import train
+    from wmenv.types import LATENT_BOUND
+
+    recorded(tmp_path / "before", steps=200)
+    model = train(
+        tmp_path / "before", tmp_path / "model", preset=replace(PRESETS["tiny"], steps=2, rows=4, frames=4, starts=4)
+    )
+    config = PolicyConfig(
+        task=TASK,
+        observation_dim=model.config.history * model.config.num_tokens * model.config.token_dim,
+        observation_bound=LATENT_BOUND,
+        action_low=model.config.action_low,
+        action_high=model.config.action_high,
+        log_std_init=-30.0,
+    )
+    return Policy(config, model=model, seed=3).save(tmp_path / "policy")
+
+
+def test_a_stored_policy_sees_each_episode_through_its_own_encoder(tmp_path: Path, stored_policy: Path):
+    import torch
+
+    from agents import Policy
+
+    store = recorded(tmp_path / "d", steps=60, policy=stored_policy, obs="frames", size=16)
+    policy = Policy.load(stored_policy)
+    for e in store:
+        check_episode(e)
+        state, expected = policy.model.encoder_reset(torch.from_numpy(e.state[:1])), []
+        for t in range(e.num_steps):
+            expected.append(policy.act(policy.model.encoder_observation(state))[0])
+            state = policy.model.encoder_step(state, torch.from_numpy(e.state[t + 1 : t + 2]))
+        np.testing.assert_allclose(e.action, expected, atol=1e-4)
+    assert len({float(a) for e in store for a in e.action[:, 0]}) > 5  # it does look
+    assert store.info.policy == str(stored_policy)
+    with pytest.raises(InputError, match="^policy: expected one for record-test/Endless-v0"):
+        recorded(tmp_path / "other", task="record-test/Endless-v0", policy=stored_policy)
+
+
 @pytest.mark.parametrize(
     ("actions", "message"),
     [

@@ -122,5 +122,5 @@ def decode_table(data: bytes, form: pa.Schema, *, name: str) -> dict[str, NDArra
             raise DataError(f"{name}: expected a value in every row of {field.name}, got nulls; {_FIX}")
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise DataError(f"{name}: expected finite numbers in {field.name}, got NaN or infinity; {_FIX}")
-        out[field.name] = values
+        out[field.name] = values if values.flags.writeable else values.copy()  # torch warns of views that are not
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,22 @@ def assert_same(got: Episode, want: Episode) -> None:
         assert getattr(got, name) == getattr(want, name), name
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> tuple[Path, list[Episode]]:
-    """A data set of three appends (4, 1 and 5 episodes), and its episodes."""
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Episode]]:
+    """The original of `data`, flushed to the disk once."""
+    path = tmp_path_factory.mktemp("made") / "data"
     episodes = [make_episode(seed) for seed in range(10)]
-    store = EpisodeStore.create(tmp_path / "data", make_info())
+    store = EpisodeStore.create(path, make_info())
     for part in (episodes[:4], episodes[4:5], episodes[5:]):
         store.append(part)
-    return tmp_path / "data", episodes
+    return path, episodes
+
+
+@pytest.fixture
+def data(tmp_path: Path, made: tuple[Path, list[Episode]]) -> tuple[Path, list[Episode]]:
+    """A data set of three appends (4, 1 and 5 episodes), and its episodes."""
+    shutil.copytree(made[0], tmp_path / "data")
+    return tmp_path / "data", made[1]
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def kill(folder: Path, kills: int, seed: int) -> str:
     return out.stdout
 
 
-def test_thirty_kills(tmp_path: Path):
-    assert "while writing" in kill(tmp_path, 30, seed=0)
+def test_two_dozen_kills(tmp_path: Path):
+    assert "while writing" in kill(tmp_path, 24, seed=0)
 
 
 @pytest.mark.slow

@@ -25,6 +25,12 @@ def test_round_trip_by_every_reader(data, same):
             same(a, b)
 
 
+def test_arrays_may_be_written(data):
+    """Torch warns of others, and a caller may normalise in place."""
+    for e in EpisodeStore.open(data[0]).load():
+        assert all(getattr(e, name).flags.writeable for name in ("state", "action", "reward", "qpos", "qvel", "frames"))
+
+
 def test_description_comes_back(data, info):
     assert EpisodeStore.open(data[0]).info == info()
 
