@@ -60,13 +60,13 @@ class Study:
 
 STUDIES = (
     Study(
-        task="wmenv/InvertedPendulum-v0", obs="frames", rounds=3, record_steps=4_000, imagine_steps=100_000, horizon=200
+        task="wmenv/InvertedPendulum-v0", obs="frames", rounds=3, record_steps=4_000, imagine_steps=60_000, horizon=200
     ),
-    Study(task="wmenv/Reacher-v0", obs="frames", rounds=1, record_steps=15_000, imagine_steps=300_000, horizon=50),
-    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=150_000, horizon=100),
-    Study(task="wmenv/Hopper-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=75_000, horizon=100),
+    Study(task="wmenv/Reacher-v0", obs="frames", rounds=1, record_steps=15_000, imagine_steps=250_000, horizon=50),
+    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=100_000, horizon=100),
+    Study(task="wmenv/Hopper-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=50_000, horizon=100),
     Study(
-        task="wmenv/dmc-reacher-easy-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=150_000, horizon=100
+        task="wmenv/dmc-reacher-easy-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=100_000, horizon=100
     ),
 )
 
@@ -132,7 +132,9 @@ def _quality(model: WorldModel, store: EpisodeStore) -> dict[str, Any]:
     errors = horizon_error(model, kept, learned)
     shown = [i for i, h in enumerate(errors["horizons"]) if h in SHOWN_HORIZONS]
     quality: dict[str, Any] = {
-        "horizon_error": {k: [errors[k][i] for i in shown] for k in ("horizons", "dream", "copy_last", "linear", "clips")}
+        "horizon_error": {
+            k: [errors[k][i] for i in shown] for k in ("horizons", "dream", "copy_last", "linear", "clips")
+        }
     }
     rivals = [min(pair) for pair in zip(errors["copy_last"], errors["linear"], strict=True)]
     quality["below_rivals_to"] = next(

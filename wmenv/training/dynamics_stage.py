@@ -21,7 +21,7 @@ from .run import Progress, Stage, run_stage
 
 SMALLEST_CHANGE = 0.3  # of the mean change of frame latents, below which a number counts as still
 SMALLEST_STATE_CHANGE = 0.02  # spreads
-WARM_SHARE = 0.6
+WARM_SHARE = 0.4
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from ..world_model import WorldModel
 from .run import Progress, Stage, run_stage
 
 BACKGROUND_FRAMES = 500
-WARM_SHARE = 0.4  # of the steps, when a model is trained on
+WARM_SHARE = 0.25  # of the steps, when a model is trained on
 
 
 class FrameClips:
