@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 import copy
+import hashlib
 import os
 import threading
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -20,14 +20,15 @@ from .graphics import make_context
 LARGEST_SIZE = 2048
 SMALLEST_SIZE = 8
 SPARE_GEOMS = 128
-DISTANCE = 10.0  # m from the camera to its lookat; an orthographic picture does not depend on it
+DEPTH = 5.0  # from the camera to its lookat in units of the field's width, and as far beyond; it changes no picture
+SMALLEST_DEPTH = 10.0  # m
 _EVERYTHING = mujoco.mjtCatBit.mjCAT_ALL.value
 DISC_THICKNESS = 0.001  # m
 _SLICES, _STACKS = 12, 6  # polygons around and along a round geom; the outline is within 4% of its radius
 
 
 class _Canvas:
-    """An OpenGL context with the meshes of one model on it, shared by all environments of a task and size."""
+    """An OpenGL context with the meshes of one model on it, shared by all that draw such models at one size."""
 
     def __init__(self, painted: mujoco.MjModel, pixels: int) -> None:
         self.users = 0
@@ -50,16 +51,14 @@ class _Canvas:
         self.gl.free()
 
 
-_canvases: dict[tuple, _Canvas] = {}
-_pool_pid: list[int] = []
+_Key = tuple[int, int, bytes, int]  # process, thread, meshes, pixels: a forked child leaves its parent's canvases alone
+_canvases: dict[_Key, _Canvas] = {}
 
 
 def _free_canvases() -> None:
     """Free what this process made, before the driver's own exit handler runs."""
-    if _pool_pid == [os.getpid()]:
-        for canvas in _canvases.values():
-            canvas.free()
-    _canvases.clear()
+    for key in [key for key in _canvases if key[0] == os.getpid()]:
+        _canvases.pop(key).free()
 
 
 class Renderer:
@@ -68,28 +67,27 @@ class Renderer:
     Args:
         model: The model; a copy is painted, the model itself is never changed.
         camera: Where to look and how to paint.
-        key: Renderers with equal keys draw models with the same meshes, and share a context.
 
     Raises:
         TaskError: The camera names a body or geom that the model does not have.
     """
 
-    def __init__(self, model: mujoco.MjModel, camera: Camera, key: object) -> None:
+    def __init__(self, model: mujoco.MjModel, camera: Camera) -> None:
         self._camera = camera
-        self._key = key
         self._painted = paint(model, camera)
         self._scene = mujoco.MjvScene(self._painted, model.ngeom + model.nsite + 2 * model.ntendon + SPARE_GEOMS)
         for flag in ("SHADOW", "REFLECTION", "HAZE", "SKYBOX", "FOG"):
             self._scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
         self._option = mujoco.MjvOption()
         self._view = mujoco.MjvCamera()
-        self._view.azimuth, self._view.elevation, self._view.distance = camera.azimuth, camera.elevation, DISTANCE
+        self._view.azimuth, self._view.elevation, self._view.distance = camera.azimuth, camera.elevation, _depth(camera)
         self._view.lookat[:] = camera.lookat
         self._blocks = Blocks(camera) if camera.ground is not None else None
         self._body = -1 if camera.track_body is None else _find(model, mujoco.mjtObj.mjOBJ_BODY, camera.track_body)
         self._model = model
         self._posed = mujoco.MjData(model)
-        self._held: dict[tuple, _Canvas] = {}
+        self._meshes = _digest(model)
+        self._held: dict[_Key, _Canvas] = {}
 
     def draw(self, data: mujoco.MjData, size: int) -> NDArray[np.uint8]:
         """The picture of `data`.
@@ -122,18 +120,12 @@ class Renderer:
         """Give the shared context back; the last user frees it."""
         for key, canvas in self._held.items():
             canvas.users -= 1
-            if canvas.users == 0 and _canvases.get(key) is canvas and _pool_pid == [os.getpid()]:
-                del _canvases[key]
-                canvas.free()
+            if canvas.users == 0 and key[0] == os.getpid() and _canvases.get(key) is canvas:
+                _canvases.pop(key).free()
         self._held.clear()
 
     def _canvas(self, pixels: int) -> _Canvas:
-        if _pool_pid != [os.getpid()]:  # a forked child must not draw on its parent's context
-            if _pool_pid:
-                _forget_parent()
-                self._held.clear()
-            _pool_pid[:] = [os.getpid()]
-        key = (self._key, pixels, threading.get_ident())
+        key = (os.getpid(), threading.get_ident(), self._meshes, pixels)
         if key not in self._held:
             if key not in _canvases:
                 self._painted.vis.global_.offwidth = self._painted.vis.global_.offheight = pixels
@@ -157,14 +149,16 @@ class Renderer:
         return posed
 
 
-def _forget_parent() -> None:
-    """Drop the contexts inherited through a fork: they belong to the parent and are neither used nor freed here."""
-    for canvas in _canvases.values():
-        _abandoned.append(canvas)
-    _canvases.clear()
+def _depth(camera: Camera) -> float:
+    return max(SMALLEST_DEPTH, DEPTH * camera.width)
 
 
-_abandoned: list[Any] = []
+def _digest(model: mujoco.MjModel) -> bytes:
+    """Names what a context holds of a model: its meshes, height fields and skins; the rest is drawn afresh."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (model.mesh_vert, model.mesh_face, model.hfield_data, model.skin_vert, model.skin_face):
+        digest.update(str(array.shape).encode() + array.tobytes())
+    return digest.digest()
 
 
 def _find(model: mujoco.MjModel, kind: mujoco.mjtObj, name: str) -> int:
@@ -188,7 +182,7 @@ def paint(model: mujoco.MjModel, camera: Camera) -> mujoco.MjModel:
     painted.vis.global_.fovy = camera.height or camera.width  # an orthographic camera's is a length
     painted.vis.global_.orthographic = 1
     painted.stat.extent = 1.0
-    painted.vis.map.znear, painted.vis.map.zfar = 0.1, 2 * DISTANCE
+    painted.vis.map.znear, painted.vis.map.zfar = 0.01 * _depth(camera), 2 * _depth(camera)
     painted.light_active[:] = 0
     painted.mat_emission[:] = painted.mat_specular[:] = painted.mat_reflectance[:] = 0.0
     painted.geom_matid[:] = painted.site_matid[:] = painted.tendon_matid[:] = -1

@@ -80,7 +80,7 @@ class TaskEnv(gymnasium.Env[NDArray[Any], NDArray[np.float32]]):
         self._coordinates = coordinates_of(model, self._spec)
         self._reader = StateReader(model, self._coordinates)
         look = camera or self._spec.camera or fitted_camera(model)
-        self._renderer = Renderer(model, look, key=(self._spec.id, self._spec.source))
+        self._renderer = Renderer(model, look)
         self.action_space = self._simulation.action_space
         if obs == "frames":
             self.observation_space = spaces.Box(0, 255, (self._size, self._size, 3), np.uint8)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 
 import mujoco
 import numpy as np
@@ -133,6 +135,26 @@ def test_many_environments_draw_side_by_side() -> None:
         assert np.array_equal(env.camera_frame(), frame)
         env.close()
     assert len({frame.tobytes() for frame in frames}) == 6
+
+
+def _draw_in_child(envs: list[physics.TaskEnv], pipe: Connection) -> None:
+    pipe.send([env.camera_frame() for env in envs])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # that it is multi-threaded is the point
+def test_environments_that_have_drawn_survive_a_fork() -> None:
+    envs = [physics.TaskEnv(task, obs="frames") for task in ("wmenv/Reacher-v0", "wmenv/Hopper-v0")]
+    frames = [env.reset(seed=0)[0] for env in envs]
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_draw_in_child, args=(envs, theirs))
+    child.start()
+    assert ours.poll(60)
+    assert all(map(np.array_equal, ours.recv(), frames))
+    child.join(60)
+    assert child.exitcode == 0
+    for env, frame in zip(envs, frames, strict=True):
+        assert np.array_equal(env.camera_frame(), frame)
+        env.close()
 
 
 def test_the_picture_leaves_the_model_alone() -> None:

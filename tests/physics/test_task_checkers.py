@@ -31,6 +31,7 @@ def test_limits_of_time_are_those_of_the_table() -> None:
     env.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Gymnasium's default on Linux, so it has to work
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_vector_environments_see_what_single_ones_see(mode: str) -> None:
     """The single one has drawn before the others are forked: they must not draw on its context."""
