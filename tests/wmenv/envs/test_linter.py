@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrap
 
 from tests.wmenv.envs.toy import ToyModel
 from wmenv.envs import DreamEnv, DreamVectorEnv, Finding, lint
-from wmenv.envs.core import DreamCore, write_rows
+from wmenv.envs.core import CoreReset, DreamCore, gather, write_rows
 from wmenv.errors import InputError
 
 
@@ -202,20 +202,20 @@ class LeakyCore(DreamCore):
         rows, start = self.begin(state.seed[index], state.counter[index], start)
         old = state.dream
         rows = rows._replace(dream=rows.dream._replace(keys=old.keys[index], cached=old.cached[index]))
-        return write_rows(state, index, rows), start
+        return CoreReset(write_rows(state, index, rows), rows, start)
 
 
 class ShiftedMaskCore(DreamCore):
     """A reset that hits the neighbours of the rows it should."""
 
     def reset_rows(self, state, index, start=None, *, consume=False):
-        return DreamCore.reset_rows(self, state, (index + 1) % len(state.seed), start)
+        out = DreamCore.reset_rows(self, state, (index + 1) % len(state.seed), start)
+        return out._replace(begun=gather(out.state, index))
 
 
 class NoResetCore(DreamCore):
     def reset_rows(self, state, index, start=None, *, consume=False):
-        _, start = DreamCore.reset_rows(self, state, index, start)
-        return state, start
+        return CoreReset(state, gather(state, index), DreamCore.reset_rows(self, state, index, start).start)
 
 
 def with_core(core: type[DreamCore], horizon: int = 9, **model: Any) -> DreamVectorEnv:
