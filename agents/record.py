@@ -19,6 +19,7 @@ from wmenv import DataError, InputError
 from wmenv.data import DataInfo, EpisodeStore
 
 from .progress import progress_bar
+from .record_explore import ExploringActions
 from .record_policy import Actor, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
 from .record_pool import RecordPool
 from .record_session import RecordSession, interruptible
@@ -47,7 +48,8 @@ def record(
         task: Gymnasium id of a real task.
         steps: Steps to record, all environments together; the last ones may overshoot by less than `num_envs`.
             Episodes that are under way then are kept as cut off (neither terminated nor truncated).
-        policy: "random", "random:N" (each action held for N steps), "zero", the folder of a saved policy (its
+        policy: "random", "random:N" (each action held for N steps), "explore" (gentle and
+            violent stretches, see record_explore), "zero", the folder of a saved policy (its
             actions are sampled), or an object with `reset(mask)` and `act(obs)`.
         out: The data set's folder.
         obs: "frames" records camera and state, "state" the state alone.
@@ -92,6 +94,8 @@ def record(
             return policy
         if str(policy) == "zero":
             return ZeroActions(low, high, num_envs)
+        if str(policy) == "explore":
+            return ExploringActions(low, high, entropy)
         if str(policy).partition(":")[0] == "random":
             return RandomActions(low, high, entropy, parse_repeat(str(policy)))
         return StoredPolicy(Path(policy), task=task, obs=obs, size=size, num_envs=num_envs, seed=seed)
