@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wmenv.errors import InputError
+from wmenv import InputError
 
 from .config import REAL_PPO, PPOConfig, with_options
 from .imagine import load_model, start_policy, train_policy
@@ -17,7 +17,7 @@ from .policy import Policy
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 PREDEFINED = ("random", "zero")
 """Policies that need no training, by name."""

@@ -13,7 +13,7 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 
-from wmenv.errors import InputError
+from wmenv import InputError
 
 from .progress import Progress
 

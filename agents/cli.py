@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from wmenv.errors import WmenvError
+from wmenv import WmenvError
 
 from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar
@@ -33,7 +33,7 @@ class Record:
         task: Id of the task, such as wmenv/Reacher-v0.
         steps: Steps to record, all environments together.
         out: Folder of the data set.
-        policy: "random", "random:N" (each action held N steps), "zero" or a policy folder.
+        policy: "random", "random:N" (each action held N steps), "explore" (gentle and violent stretches), "zero" or a policy folder.
         obs: Record camera frames and state, or the state alone.
         num_envs: Environments side by side.
         seed: Seed of starts and random actions.

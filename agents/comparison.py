@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -15,20 +14,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wmenv import data
+
 from .policy import Policy
 from .real_env import RealObserver, make_task
 from .report_dreams import Clip, Media, Trace
 
 if TYPE_CHECKING:
-    from wmenv.data import Episode
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 CLIP_STEPS = 100
 TRACES = 4
 FILM_STEPS = 300
 
 
-def dream_along(model: WorldModel, episode: Episode, *, begin: int = 0, steps: int = CLIP_STEPS, seed: int = 0) -> Any:
+def dream_along(
+    model: WorldModel, episode: data.Episode, *, begin: int = 0, steps: int = CLIP_STEPS, seed: int = 0
+) -> NDArray[Any]:
     """What the model dreams from one moment of a real episode, given the actions that were taken then.
 
     Args:
@@ -42,22 +44,18 @@ def dream_along(model: WorldModel, episode: Episode, *, begin: int = 0, steps: i
         Frames (T + 1, H, W, 3) uint8 or states (T + 1, S) in SI units, the common start first.
     """
     steps = min(steps, len(episode.action) - begin)
-    stand = stand_in(model, episode, begin)
     generator = torch.Generator().manual_seed(seed)
-    shape = (1, model.config.denoise_steps, model.config.num_tokens, model.config.token_dim)
-    state = stand.start(torch.zeros(1, dtype=torch.long, device=stand.device))
-    shown = [stand.decode(state)[0].cpu().numpy()]
-    for action in torch.tensor(episode.action[begin : begin + steps]).to(stand.device):
-        noise = torch.randn(shape, generator=generator).to(stand.device)
-        state = stand.step(state, action.unsqueeze(0), noise).state
-        shown.append(stand.decode(state)[0].cpu().numpy())
+    state = stand(model, episode, begin)
+    shown = [model.decode(state)[0].cpu().numpy()]
+    for action in torch.tensor(episode.action[begin : begin + steps], device=model.device):
+        noise = torch.randn(1, model.config.denoise_steps, *model.latent_shape, generator=generator)
+        state = model.step(state, action.unsqueeze(0), noise.to(model.device)).state
+        shown.append(model.decode(state)[0].cpu().numpy())
     return np.stack(shown)
 
 
-def stand_in(model: WorldModel, episode: Episode, begin: int) -> WorldModel:
-    """The same model with one recorded context: the observations of `episode` up to `begin`."""
-    from wmenv.world_model import WorldModel
-
+def stand(model: WorldModel, episode: data.Episode, begin: int) -> Any:
+    """A dream of one row that has seen the observations of `episode` up to `begin`, and the actions between them."""
     seen = episode.frames if model.config.modality == "frames" else episode.state
     obs = torch.tensor(seen[: begin + 1], device=model.device)
     encoder = model.encoder_reset(obs[:1])
@@ -67,22 +65,15 @@ def stand_in(model: WorldModel, episode: Episode, begin: int) -> WorldModel:
         latents.append(encoder.latents[:, -1])
     actions = model.unit_action(torch.tensor(episode.action[:begin], device=model.device))
     actions = torch.cat((torch.zeros(1, model.config.action_dim, device=model.device), actions))
-    missing = max(0, model.config.window - len(latents))
-    kept = slice(max(0, len(latents) - model.config.window), None)
-    context = torch.cat([latents[0]] * missing + latents[kept])
-    led = torch.cat((torch.zeros(missing, actions.shape[1], device=model.device), actions[kept]))
-    weights = model.state_dict() | {
-        "start_latents": context.unsqueeze(0),
-        "start_actions": led.unsqueeze(0),
-        "start_valid": (torch.arange(model.config.window, device=model.device) >= missing).unsqueeze(0),
-        "start_is_initial": torch.tensor([begin == 0], device=model.device),
-    }
-    twin = WorldModel(replace(model.config, num_starts=1)).to(model.device)
-    twin.load_state_dict(weights)
-    return twin.eval().requires_grad_(False)
+    window = model.config.window
+    missing = max(0, window - len(latents))
+    context = torch.cat([latents[0]] * missing + latents[-window:])
+    led = torch.cat((actions.new_zeros(missing, actions.shape[1]), actions[-window:]))
+    valid = torch.arange(window, device=model.device) >= missing
+    return model.start_from(context.unsqueeze(0), led.unsqueeze(0), valid.unsqueeze(0))
 
 
-def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequence[Episode]) -> Media:
+def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequence[data.Episode]) -> Media:
     """Films (or curves) for the report: two held-out episodes in reality and dream, and the policy at work.
 
     Args:
@@ -106,10 +97,8 @@ def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequen
     return Media(fps=model.config.fps, clips=clips, traces=traces, policy_film=film.frames)
 
 
-def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = FILM_STEPS) -> Episode:
+def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = FILM_STEPS) -> data.Episode:
     """One real episode of the policy's mean actions, cut after `steps`, with frames whatever the model reads."""
-    from wmenv.data import Episode
-
     env = make_task(task, policy.model)
     observer = RealObserver(policy.model, 1)
     row = np.zeros(1, np.int64)
@@ -131,7 +120,7 @@ def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = F
             qvel.append(info["qvel"])
     finally:
         env.close()
-    return Episode(
+    return data.Episode(
         state=np.stack(states).astype(np.float32),
         frames=np.stack(frames),
         action=np.stack(actions).astype(np.float32),

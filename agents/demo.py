@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wmenv.errors import InputError
+from wmenv import InputError, metrics
 
 from .baselines import train_real
 from .callbacks import RECORD_NAME, read_rows
@@ -27,7 +27,7 @@ from .world_training import train_world_model
 
 PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html")
 MARKER = ".wmenv-demo"
-HORIZONS = tuple(range(1, 51))
+HORIZON = 50
 
 
 class Stages:
@@ -80,8 +80,6 @@ def demo(
         TaskError: The task is unknown.
         KeyboardInterrupt: After saving what was under way.
     """
-    from wmenv.metrics import horizon_error
-
     config = config or DemoConfig()
     out = prepare(Path(out))
     ppo = ppo or ImagineConfig()
@@ -113,7 +111,7 @@ def demo(
             record(task, half, "random", out / "heldout", seed=seed + 1, **options)
             heldout = record(task, half, str(out / "policy"), out / "heldout", seed=seed + 2, **options)
             episodes = [heldout.episode(i) for i in range(heldout.num_episodes)]
-            errors = horizon_error(model, episodes, store.load(), horizon=HORIZONS[-1])
+            errors = metrics.horizon_error(model, episodes, store.load(), horizon=HORIZON)
             speed = measure_speed(task, model)
             media = heldout_media(model, policy, task, episodes)
     report = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from wmenv.errors import InputError
+from wmenv import InputError
 
 from .baselines import PREDEFINED, predefined
 from .episodes import Actor, run_episodes, run_first_episodes
@@ -25,7 +25,7 @@ from .policy import Policy
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 MAX_DREAMS = 256
 """Dreams run together in an evaluation; more episodes are run in turns, with the same results."""

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv.errors import InputError
-from wmenv.types import LATENT_BOUND
+from wmenv import InputError, types
 
 from .callbacks import ProgressCallback, StepCounter, make_writers
 from .config import DEFAULT_HORIZON, ImagineConfig, PPOConfig, with_options
@@ -16,7 +15,7 @@ from .ppo import learn
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 
 def imagine(
@@ -106,7 +105,7 @@ def start_policy(
     spaces = {
         "task": c.task,
         "observation_dim": c.history * c.num_tokens * c.token_dim,
-        "observation_bound": float(LATENT_BOUND),
+        "observation_bound": float(types.LATENT_BOUND),
         "action_low": tuple(map(float, c.action_low)),
         "action_high": tuple(map(float, c.action_high)),
         "trained_on": trained_on,
@@ -139,7 +138,7 @@ def load_model(model: WorldModel | str | Path, device: str = "auto") -> WorldMod
     if isinstance(model, (str, Path)):
         import torch
 
-        from wmenv.world_model import WorldModel
+        from wmenv import WorldModel
 
         place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         return WorldModel.from_pretrained(model).to(place)

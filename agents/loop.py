@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmenv.errors import InputError
+from wmenv import InputError, data
 
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
@@ -68,7 +68,7 @@ def loop(
         task: Id of the real task.
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
-        record_steps: Real steps recorded in each; in round 0 by random actions, then by the last policy's samples.
+        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy's samples.
         imagine_steps: Steps dreamed in each.
         obs: "frames" or "state".
         preset: Size of the world model.
@@ -87,13 +87,11 @@ def loop(
         TaskError: The task is unknown.
         KeyboardInterrupt: After saving what was under way.
     """
-    from wmenv.data import EpisodeStore
-
     for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
     out = Path(out)
-    data = out / "data"
+    folder = out / "data"
     finished = {row["round"] for row in read_rows(out / LOG_NAME)}
     results = []
     for number in range(rounds):
@@ -101,17 +99,16 @@ def loop(
             continue
         begun = time.monotonic()
         here, before = round_folder(out, number), round_folder(out, number - 1)
-        recorded = EpisodeStore.open(data, task=task).num_steps if (data / "meta" / "info.json").exists() else 0
-        missing = record_steps * (number + 1) - recorded
+        missing = record_steps * (number + 1) - _recorded(folder, task)
         if missing > 0:
-            behaviour = before / "policy" if number else "random"
-            record(task, missing, behaviour, data, obs=obs, seed=seed + number, world=world, progress=progress)
+            behaviour = before / "policy" if number else "explore"
+            record(task, missing, behaviour, folder, obs=obs, seed=seed + number, world=world, progress=progress)
         init = before / "model" if number else None
         if _is_complete(here / "model"):
             model = load_model(here / "model")
         else:
             options = {"preset": preset, "seed": seed + number, "init": init, "progress": progress}
-            model = train_world_model(data, here / "model", **options)
+            model = train_world_model(folder, here / "model", **options)
         with progress_bar(f"imagine, round {number}", wanted=progress) as show:
             policy = imagine(
                 model,
@@ -124,8 +121,7 @@ def loop(
             )
         with progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show:
             evaluation = evaluate(policy, task=task, episodes=episodes, world=world, progress=show)
-        steps = EpisodeStore.open(data, task=task).num_steps
-        results.append(_finish(out, number, steps, policy, evaluation, time.monotonic() - begun))
+        results.append(_finish(out, number, _recorded(folder, task), policy, evaluation, time.monotonic() - begun))
         if on_round:
             on_round(results[-1])
     return results
@@ -134,6 +130,12 @@ def loop(
 def round_folder(out: Path, number: int) -> Path:
     """Where round `number` keeps its model and policy."""
     return out / f"round-{number:02d}"
+
+
+def _recorded(folder: Path, task: str) -> int:
+    if not (folder / "meta" / "info.json").exists():
+        return 0
+    return data.EpisodeStore.open(folder, task=task).num_steps
 
 
 def _is_complete(model: Path) -> bool:

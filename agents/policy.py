@@ -19,12 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from wmenv.errors import CheckpointError, InputError
+from wmenv import CheckpointError, InputError
 
 from . import policy_files
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU}
 
@@ -145,7 +145,7 @@ class Policy:
         if self._model is None:
             if self._folder is None:
                 raise CheckpointError("model: expected a policy with a world model, got one without; give model=")
-            from wmenv.world_model import WorldModel
+            from wmenv import WorldModel
 
             self._model = WorldModel.from_pretrained(self._folder / "model")
         return self._model

@@ -16,11 +16,10 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from wmenv.atomic import digest, sync_folder, write_bytes, write_json
-from wmenv.errors import CheckpointError
+from wmenv import CheckpointError, atomic
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 FORMAT = "wmenv-policy-1"
 CONFIG_NAME = "config.json"
@@ -44,14 +43,14 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    record: dict[str, Any] = {"format": FORMAT, **config, "weights_digest": digest(data)}
+    record: dict[str, Any] = {"format": FORMAT, **config, "weights_digest": atomic.digest(data)}
     model_weights = folder / MODEL_WEIGHTS
-    record["model_digest"] = digest(model_weights.read_bytes()) if model_weights.exists() else None
+    record["model_digest"] = atomic.digest(model_weights.read_bytes()) if model_weights.exists() else None
     record["digest"] = _record_digest(record)
-    write_bytes(folder / NEXT_NAME, data)
-    write_json(folder / CONFIG_NAME, record)
+    atomic.write_bytes(folder / NEXT_NAME, data)
+    atomic.write_json(folder / CONFIG_NAME, record)
     (folder / NEXT_NAME).replace(folder / WEIGHTS_NAME)
-    sync_folder(folder)
+    atomic.sync_folder(folder)
 
 
 def write_model(folder: Path, model: WorldModel) -> None:
@@ -70,7 +69,7 @@ def write_model(folder: Path, model: WorldModel) -> None:
         final.rename(old)
     fresh.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-    sync_folder(folder)
+    atomic.sync_folder(folder)
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -95,7 +94,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{folder / WEIGHTS_NAME}: not a safetensors file ({error})") from error
     expected = record.get("model_digest")
     model_weights = folder / MODEL_WEIGHTS
-    if expected is not None and (not model_weights.is_file() or digest(model_weights.read_bytes()) != expected):
+    if expected is not None and (not model_weights.is_file() or atomic.digest(model_weights.read_bytes()) != expected):
         raise CheckpointError(f"{model_weights}: missing, damaged or of another policy; save the policy again")
     return record, tensors
 
@@ -122,7 +121,7 @@ def _read_weights(folder: Path, expected: object) -> bytes:
         path = folder / name
         if path.is_file():
             data = path.read_bytes()
-            if digest(data) == expected:
+            if atomic.digest(data) == expected:
                 return data
     path = folder / WEIGHTS_NAME
     if not path.is_file():
@@ -132,4 +131,4 @@ def _read_weights(folder: Path, expected: object) -> bytes:
 
 def _record_digest(record: Mapping[str, Any]) -> str:
     body = {key: value for key, value in record.items() if key != "digest"}
-    return digest(json.dumps(body, sort_keys=True).encode())
+    return atomic.digest(json.dumps(body, sort_keys=True).encode())

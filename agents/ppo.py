@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from wmenv.errors import InputError, TrainingError
+from wmenv import InputError, TrainingError
 
 from .config import PPOConfig
 from .policy import Policy, network_options

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 import physics
-from wmenv.types import EncoderState, gather_rows, scatter_rows
+from wmenv import types
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 
 def make_task(task: str, model: WorldModel | None, *, world: Any = None) -> gym.Env:
@@ -57,7 +57,7 @@ class RealObserver:
         self._model = model
         self._device = getattr(getattr(model, "start_is_initial", None), "device", torch.device("cpu"))
         self._rows = rows
-        self._state: EncoderState | None = None
+        self._state: types.EncoderState | None = None
         self._raw: dict[int, Any] = {}
 
     def begin(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
@@ -68,8 +68,8 @@ class RealObserver:
         fresh = self._model.encoder_reset(self._tensor(obs))
         if self._state is None:
             empty = (field.new_zeros((self._rows, *field.shape[1:])) for field in fresh)
-            self._state = EncoderState(*empty)
-        self._state = scatter_rows(self._state, torch.as_tensor(rows, device=self._device), fresh)
+            self._state = types.EncoderState(*empty)
+        self._state = types.scatter_rows(self._state, torch.as_tensor(rows, device=self._device), fresh)
 
     def advance(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
         """Rows (K,) go on with these raw observations."""
@@ -77,18 +77,15 @@ class RealObserver:
         if self._model is None or self._state is None:
             return
         index = torch.as_tensor(rows, device=self._device)
-        fresh = self._model.encoder_step(gather_rows(index, self._state), self._tensor(obs))
-        self._state = scatter_rows(self._state, index, fresh)
+        fresh = self._model.encoder_step(types.gather_rows(index, self._state), self._tensor(obs))
+        self._state = types.scatter_rows(self._state, index, fresh)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The policy's observations (K, O) of these rows."""
         if self._model is None or self._state is None:
             return np.stack([self._raw[int(row)] for row in rows])
-        return (
-            self._model.encoder_observation(gather_rows(torch.as_tensor(rows, device=self._device), self._state))
-            .cpu()
-            .numpy()
-        )
+        index = torch.as_tensor(rows, device=self._device)
+        return self._model.encoder_observation(types.gather_rows(index, self._state)).cpu().numpy()
 
     def _keep(self, rows: NDArray[np.int64], obs: Sequence[Any]) -> None:
         if self._model is None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from wmenv.errors import InputError, TrainingError
+from wmenv import InputError, TrainingError
 
 from .policy import PolicyConfig
 

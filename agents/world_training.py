@@ -12,7 +12,7 @@ from .callbacks import RECORD_NAME, JsonlWriter
 from .progress import Progress, progress_bar
 
 if TYPE_CHECKING:
-    from wmenv.world_model import WorldModel
+    from wmenv import WorldModel
 
 RECORD_SECONDS = 1.0
 

@@ -6,6 +6,7 @@ policy moves towards 0 and stays; doing nothing earns nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,3 +169,28 @@ class ToySB3(VecEnv):
 def toy():
     """The toy's classes: Env, VectorEnv, SB3 and Model."""
     return SimpleNamespace(Env=ToyEnv, VectorEnv=ToyVectorEnv, SB3=ToySB3, Model=ToyModel, length=LENGTH)
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """A preset that trains next to nothing, in no time."""
+    from wmenv.presets import PRESETS
+
+    return dataclasses.replace(
+        PRESETS["tiny"], width=24, depth=1, heads=2, head_width=16, steps=12, vae_steps=4, rows=8, vae_rows=4, starts=32
+    )
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory, quick):
+    """A folder with data, model and policy of the real pendulum from its state; the model is hardly trained."""
+    from agents.imagine import imagine
+    from agents.record import record
+    from agents.world_training import train_world_model
+
+    folder = tmp_path_factory.mktemp("road")
+    task = "wmenv/InvertedPendulum-v0"
+    record(task, 300, "random", folder / "data", obs="state", num_envs=4, num_processes=1, progress=False)
+    train_world_model(folder / "data", folder / "model", preset=quick, progress=False)
+    imagine(folder / "model", 512, folder / "policy", horizon=20, num_envs=16, rollout=8, hidden=(8,))
+    return folder

@@ -1,6 +1,5 @@
 """The whole road on a real task with a world model that was hardly trained: every joint holds, whatever the returns."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -12,31 +11,16 @@ import numpy as np
 import pytest
 
 from agents import cli
-from agents.comparison import dream_along, film_policy, measure_speed, stand_in
+from agents.comparison import dream_along, film_policy, measure_speed, stand
 from agents.evaluate import evaluate
-from agents.imagine import imagine
 from agents.loop import loop
 from agents.policy import Policy
-from agents.record import record
-from agents.world_training import train_world_model
 from wmenv.data import EpisodeStore
 from wmenv.errors import InputError
-from wmenv.presets import PRESETS
 from wmenv.world_model import WorldModel
 
 TASK = "wmenv/InvertedPendulum-v0"
-QUICK = dataclasses.replace(PRESETS["tiny"], steps=12, vae_steps=6, rows=8, vae_rows=4, starts=32)
 PPO = {"num_envs": 16, "rollout": 8, "hidden": (8,)}
-
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory):
-    """Data, model and policy of the pendulum from its state."""
-    folder = tmp_path_factory.mktemp("road")
-    record(TASK, 300, "random", folder / "data", obs="state", num_envs=4, num_processes=1, progress=False)
-    train_world_model(folder / "data", folder / "model", preset=QUICK, progress=False)
-    imagine(folder / "model", 512, folder / "policy", horizon=20, **PPO)
-    return folder
 
 
 def _run(capsys, *arguments):
@@ -88,10 +72,8 @@ def test_a_dream_that_begins_in_a_recorded_moment_stands_where_the_encoder_stand
         encoder = model.encoder_reset(torch.tensor(episode.state[:1]))
         for t in range(1, begin + 1):
             encoder = model.encoder_step(encoder, torch.tensor(episode.state[t : t + 1]))
-        stand = stand_in(model, episode, begin)
-        state = stand.start(torch.zeros(1, dtype=torch.long))
-        torch.testing.assert_close(stand.latent_observation(state), model.encoder_observation(encoder))
-        assert bool(stand.start_is_initial) == (begin == 0)
+        state = stand(model, episode, begin)
+        torch.testing.assert_close(model.latent_observation(state), model.encoder_observation(encoder))
     dreamed = dream_along(model, episode, steps=4)
     assert dreamed.shape == (5, 4)
     np.testing.assert_allclose(dreamed[0], episode.state[0], atol=1e-3)
@@ -105,8 +87,8 @@ def test_films_and_speed(road):
     assert speed["ratio"] == pytest.approx(speed["dream_fps"] / speed["real_camera_fps"])
 
 
-def test_the_loop_goes_on_where_it_was(tmp_path):
-    arguments = {"record_steps": 120, "imagine_steps": 128, "obs": "state", "preset": QUICK, "episodes": 2}
+def test_the_loop_goes_on_where_it_was(tmp_path, quick):
+    arguments = {"record_steps": 120, "imagine_steps": 128, "obs": "state", "preset": quick, "episodes": 2}
     arguments |= {"progress": False, "config": cli.ImagineConfig(horizon=10, **PPO)}
     first = loop(TASK, tmp_path, rounds=1, **arguments)
     second = loop(TASK, tmp_path, rounds=2, **arguments)

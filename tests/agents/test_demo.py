@@ -1,0 +1,70 @@
+"""The demo from end to end, on frames, with almost no training: what it leaves behind is whole and says what it is."""
+
+import json
+
+import pytest
+
+from agents import cli
+from agents.config import DemoConfig, ImagineConfig
+from agents.demo import demo, prepare, summary
+from agents.policy import Policy
+from wmenv import InputError
+
+RETURNS = ("random", "zero", "dream", "real_equal_steps", "real_equal_policy_steps")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, quick):
+    from wmenv.presets import PRESETS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "quick", quick)
+        out = tmp_path_factory.mktemp("demo")
+        config = DemoConfig(preset="quick", record_steps=200, heldout_steps=60, imagine_steps=512, episodes=3, seed=1)
+        ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20)
+        report = demo(out, config=config, ppo=ppo, progress=False)
+    return out, report
+
+
+def test_report_json_holds_what_was_promised(run):
+    out, report = run
+    assert json.loads((out / "report.json").read_text()) == report
+    assert report["task"] == "wmenv/InvertedPendulum-v0" and report["seed"] == 1 and report["modality"] == "frames"
+    assert set(report["returns"]) == set(RETURNS)
+    for arm in RETURNS:
+        assert {"mean", "sem", "episodes"} <= set(report["returns"][arm])
+    assert report["returns"]["dream"]["episodes"] == 3
+    assert set(report["speed"]) >= {"real_camera_fps", "dream_fps", "ratio"}
+    errors = report["horizon_error"]
+    assert len(errors["horizons"]) == len(errors["dream"]) == len(errors["copy_last"]) == len(errors["linear"]) > 0
+    assert {"record", "train", "imagine", "evaluate", "baseline", "measure", "total"} == set(report["wall_seconds"])
+    assert 200 <= report["real_steps"] < 210 and report["policy_steps"] == 512 and report["peak_memory_gib"] > 0.1
+    assert {"python", "torch", "mujoco"} <= set(report["versions"])
+
+
+def test_the_artefacts_lie_where_they_should(run):
+    out, _ = run
+    assert {"data", "model", "policy", "report.json", "report.html"} <= {path.name for path in out.iterdir()}
+    assert Policy.load(out / "policy").config.trained_on == "dream"
+    assert Policy.load(out / "policy_real").config.steps <= 210
+    page = (out / "report.html").read_text()
+    assert page.count("<video") == 3 and page.count("<img") >= 2
+
+
+def test_the_table_names_every_policy(run):
+    text = summary(run[1])
+    for words in ("random actions", "no action at all", "PPO in dreams", "PPO, same real steps"):
+        assert words in text
+
+
+def test_a_second_demo_replaces_the_first_but_nothing_else(run, tmp_path):
+    assert prepare(tmp_path / "new").exists()
+    (tmp_path / "new" / "data").mkdir()
+    (tmp_path / "new" / "notes.txt").write_text("mine")
+    prepare(tmp_path / "new")
+    assert not (tmp_path / "new" / "data").exists() and (tmp_path / "new" / "notes.txt").exists()
+    foreign = tmp_path / "foreign"
+    (foreign / "data").mkdir(parents=True)
+    with pytest.raises(InputError, match="out: expected an empty folder or one of a demo"):
+        prepare(foreign)
+    assert cli.main(["demo", "--out", str(foreign)]) == 2 and (foreign / "data").exists()
