@@ -16,7 +16,33 @@ to the bounds below; `info` carries it too, with `qpos`, `qvel` (float64) and `t
 round, or nearly so, is given as cosine and sine. Coordinates of one group belong to the same joint, object or goal.
 
 Frames are drawn from the positions after the step, by a camera without perspective; what the robots stand on is painted
-blocks. Sizes of small parts are exaggerated in the picture alone.
+blocks. Sizes of small parts are exaggerated in the picture alone. When a simulation diverges, `info["diverged"]` is True,
+the episode terminates, the reward is 0 and the observation is the last finite one.
+
+## A task of your own
+
+One call makes a task of a MuJoCo Gymnasium id, or of an MJCF file with your own reward:
+
+```python
+import physics
+
+physics.register_task("me/Ant-v0", source="Ant-v5")
+physics.register_task(
+    "me/Arm-v0",
+    source="arm.xml",
+    max_episode_steps=200,
+    options={
+        "frame_skip": 5,
+        "reward": lambda model, data, action: -float(abs(data.qpos[0])),
+        "terminated": lambda model, data: bool(data.qpos[0] > 2.0),
+    },
+    camera=physics.Camera(lookat=(0.0, 0.0, 0.5), width=2.0),  # without one, a camera is fitted to the model
+)
+env = physics.make_task("me/Arm-v0", obs="frames")
+```
+
+`omit_position`, `bounded_hinges`, `velocity_bounds` and the other fields of `physics.TaskSpec` steer the state. The file is
+compiled first in a process with bounded time and memory, and may open nothing outside its own folder.
 """
 
 
