@@ -79,7 +79,7 @@ class WandbWriter(KVWriter):
 
 
 def make_writers(
-    folder: str | Path, config: Mapping[str, Any], *, tensorboard: bool = False, wandb: bool = False
+    folder: str | Path, config: Mapping[str, Any], *, tensorboard: bool = False, wandb: bool = False, before: int = 0
 ) -> list[KVWriter]:
     """The writers of one training run.
 
@@ -88,6 +88,7 @@ def make_writers(
         config: What the run was told, for wandb.
         tensorboard: Also write TensorBoard events under `tensorboard/`.
         wandb: Also log to Weights & Biases, offline by default, under `wandb/`.
+        before: Steps that were done before this run; all rows count from there.
 
     Returns:
         Open writers; close each when done.
@@ -101,7 +102,20 @@ def make_writers(
             raise InputError("tensorboard: expected it installed, got none; pip install tensorboard") from error
     if wandb:
         writers.append(WandbWriter(folder, config))
-    return writers
+    return [_Onward(writer, before) for writer in writers] if before else writers
+
+
+class _Onward(KVWriter):
+    """Counts the steps of a warm start on from those before."""
+
+    def __init__(self, writer: KVWriter, before: int) -> None:
+        self._writer, self._before = writer, before
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        self._writer.write(key_values, key_excluded, step + self._before)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:

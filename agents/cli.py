@@ -33,7 +33,8 @@ class Record:
         task: Id of the task, such as wmenv/Reacher-v0.
         steps: Steps to record, all environments together.
         out: Folder of the data set.
-        policy: "random", "random:N" (each action held N steps), "explore" (gentle and violent stretches), "zero" or a policy folder.
+        policy: "random", "random:N" (each action held N steps), "explore" (gentle and violent stretches), "zero" or a
+            policy folder.
         obs: Record camera frames and state, or the state alone.
         num_envs: Environments side by side.
         seed: Seed of starts and random actions.
@@ -199,6 +200,7 @@ class Loop:
         imagine_steps: Dreamed steps of each round.
         obs: Learn from frames or from the state.
         preset: Size of the world model.
+        behaviour: What acts in the first round: "random", "random:N", "explore" or "zero".
         episodes: Real episodes by which each round's policy is measured.
         seed: Seed of everything.
         world: How the real world differs from the nominal one.
@@ -212,6 +214,7 @@ class Loop:
     imagine_steps: int = 200_000
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
+    behaviour: str = "random"
     episodes: int = 20
     seed: int = 0
     world: World = field(default_factory=dict)
@@ -229,6 +232,7 @@ class Loop:
             imagine_steps=self.imagine_steps,
             obs=self.obs,
             preset=self.preset,
+            behaviour=self.behaviour,
             episodes=self.episodes,
             seed=self.seed,
             world=self.world or None,

@@ -132,9 +132,11 @@ class DemoConfig:
         task: Id of the task.
         obs: "frames" or "state".
         preset: Size of the world model.
-        record_steps: Real steps recorded for the world model, by random actions.
+        behaviour: What acts in the first recording: "random", "random:N", "explore" or "zero".
+        rounds: How often recording, training and imagining alternate; from the second on the policy itself acts.
+        record_steps: Real steps recorded for the world model, all rounds together.
         heldout_steps: Real steps recorded for measuring it, half of them by the trained policy; never learned from.
-        imagine_steps: Steps dreamed by PPO.
+        imagine_steps: Steps dreamed by PPO, all rounds together.
         episodes: Real episodes of each evaluation.
         seed: Seed of everything.
     """
@@ -142,11 +144,26 @@ class DemoConfig:
     task: str = "wmenv/InvertedPendulum-v0"
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
+    behaviour: str = "random"
+    rounds: int = 1
     record_steps: int = 12_000
     heldout_steps: int = 3_000
     imagine_steps: int = 500_000
     episodes: int = 50
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            InputError: A field is out of range.
+        """
+        for name in ("rounds", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
+            value, least = getattr(self, name), 2 if name == "heldout_steps" else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
+        if min(self.record_steps, self.imagine_steps) < self.rounds:
+            raise InputError(f"rounds: expected at most a round a step, got {self.rounds}")
 
 
 REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learning_rate=3e-4)

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wmenv import InputError, metrics
+from wmenv import InputError, data, metrics
 
 from .baselines import train_real
 from .callbacks import RECORD_NAME, read_rows
@@ -19,11 +19,15 @@ from .config import DemoConfig, ImagineConfig
 from .evaluate import Evaluation, evaluate
 from .imagine import dream_options, imagine
 from .machine import GIB, PeakMemory, hardware, versions
+from .policy import Policy
 from .progress import progress_bar
 from .record import record
 from .report import write_report
 from .results import stored_arm
 from .world_training import train_world_model
+
+if TYPE_CHECKING:
+    from wmenv import WorldModel
 
 PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html")
 MARKER = ".wmenv-demo"
@@ -86,14 +90,7 @@ def demo(
     seed, task = config.seed, config.task
     stages = Stages(progress)
     with PeakMemory() as memory:
-        with stages("record", f"{config.record_steps:,} real steps of {task}, random actions"):
-            options = {"obs": config.obs, "progress": progress}
-            store = record(task, config.record_steps, "random", out / "data", seed=seed, **options)
-        with stages("train", f"a world model of {store.num_steps:,} steps, preset {config.preset}"):
-            model = train_world_model(out / "data", out / "model", preset=config.preset, seed=seed, progress=progress)
-        with stages("imagine", f"{config.imagine_steps:,} dreamed steps of PPO, none of them real"):
-            with progress_bar("imagine", wanted=progress) as show:
-                policy = imagine(model, config.imagine_steps, out / "policy", config=ppo, seed=seed, progress=show)
+        store, model, policy = _learn(config, ppo, out, stages, progress)
         with stages("evaluate", f"{config.episodes} real episodes each of random, zero and the dreamed policy"):
             arms = {
                 name: _evaluate(actor, config, progress, task=task)
@@ -108,8 +105,9 @@ def demo(
             arms["real_equal_steps"] = _evaluate(rival, config, progress, task=task)
         with stages("measure", "error against horizon, speed, films"):
             half = config.heldout_steps // 2
-            record(task, half, "random", out / "heldout", seed=seed + 1, **options)
-            heldout = record(task, half, str(out / "policy"), out / "heldout", seed=seed + 2, **options)
+            options = {"obs": config.obs, "progress": progress}
+            record(task, half, config.behaviour, out / "heldout", seed=seed + 1000, **options)
+            heldout = record(task, half, str(out / "policy"), out / "heldout", seed=seed + 1001, **options)
             episodes = [heldout.episode(i) for i in range(heldout.num_episodes)]
             errors = metrics.horizon_error(model, episodes, store.load(), horizon=HORIZON)
             speed = measure_speed(task, model)
@@ -120,6 +118,8 @@ def demo(
         "seed": seed,
         "modality": config.obs,
         "preset": config.preset,
+        "behaviour": config.behaviour,
+        "rounds": config.rounds,
         "returns": {name: _arm(result) for name, result in arms.items()}
         | {"real_equal_policy_steps": stored_arm(task, config.obs, "real_equal_policy_steps")},
         "dream_return": _arm(dreamed),
@@ -140,6 +140,31 @@ def demo(
     }
     write_report(out, report, media)
     return report
+
+
+def _learn(
+    config: DemoConfig, ppo: ImagineConfig, out: Path, stages: Stages, progress: bool
+) -> tuple[data.EpisodeStore, WorldModel, Policy]:
+    """The rounds of recording, training and imagining; each goes on from the model and the policy of the last."""
+    store: data.EpisodeStore | None = None
+    model: WorldModel | None = None
+    policy: Policy | None = None
+    steps = config.imagine_steps // config.rounds
+    for number in range(config.rounds):
+        turn = f", round {number + 1} of {config.rounds}" if config.rounds > 1 else ""
+        seed = config.seed + number
+        share = config.record_steps * (number + 1) // config.rounds - (store.num_steps if store else 0)
+        actor, actions = (str(out / "policy"), "its own") if policy else (config.behaviour, config.behaviour)
+        with stages("record", f"{share:,} real steps of {config.task}, {actions} actions{turn}"):
+            store = record(config.task, share, actor, out / "data", obs=config.obs, seed=seed, progress=progress)
+        with stages("train", f"a world model of {store.num_steps:,} steps, preset {config.preset}{turn}"):
+            options = {"preset": config.preset, "seed": seed, "init": model, "progress": progress}
+            model = train_world_model(out / "data", out / "model", **options)
+        with stages("imagine", f"{steps:,} dreamed steps of PPO, none of them real{turn}"):
+            with progress_bar("imagine", wanted=progress) as show:
+                policy = imagine(model, steps, out / "policy", config=ppo, seed=seed, init=policy, progress=show)
+    assert store is not None and model is not None and policy is not None
+    return store, model, policy
 
 
 def prepare(out: Path) -> Path:
@@ -209,9 +234,16 @@ def _curve(folder: Path) -> dict[str, list[float]]:
 
 def _commands(config: DemoConfig, out: Path) -> list[str]:
     seed = f" --seed {config.seed}" if config.seed else ""
+    if config.rounds > 1:
+        each = f"--record-steps {config.record_steps // config.rounds} --imagine-steps"
+        return [
+            f"wmenv loop {config.task} --rounds {config.rounds} {each} {config.imagine_steps // config.rounds} "
+            f"--behaviour {config.behaviour} --obs {config.obs} --out {out}/loop{seed}"
+        ]
     obs = "" if config.obs == "frames" else f" --obs {config.obs}"
     return [
-        f"wmenv record {config.task} --steps {config.record_steps} --policy random{obs} --out {out}/data{seed}",
+        f"wmenv record {config.task} --steps {config.record_steps} --policy {config.behaviour}{obs} "
+        f"--out {out}/data{seed}",
         f"wmenv train {out}/data --preset {config.preset} --out {out}/model{seed}",
         f"wmenv imagine {out}/model --steps {config.imagine_steps} --out {out}/policy{seed}",
         f"wmenv evaluate {out}/policy --task {config.task} --episodes {config.episodes}",

@@ -79,7 +79,8 @@ def train_policy(
     """Runs PPO on `env` and stores the policy whatever happens; see `imagine` for the arguments and errors."""
     before = policy.config.steps
     policy.save(out)
-    writers = make_writers(out, {"seed": seed, "steps": steps, **asdict(config)}, tensorboard=tensorboard, wandb=wandb)
+    told = {"seed": seed, "steps": steps, **asdict(config)}
+    writers = make_writers(out, told, tensorboard=tensorboard, wandb=wandb, before=before)
     callbacks = [ProgressCallback(progress, steps)] if progress else []
     counter = StepCounter()
     try:

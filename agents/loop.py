@@ -28,7 +28,7 @@ class Round:
     """What one round of the loop left behind.
 
     Attributes:
-        number: From 0, whose policy recorded at random.
+        number: From 0.
         model: Folder of its world model.
         policy: Folder of its policy.
         real_steps: Real steps recorded so far.
@@ -53,6 +53,7 @@ def loop(
     imagine_steps: int = 200_000,
     obs: str = "frames",
     preset: str = "tiny",
+    behaviour: str = "random",
     seed: int = 0,
     world: Any = None,
     episodes: int = 20,
@@ -72,6 +73,7 @@ def loop(
         imagine_steps: Steps dreamed in each.
         obs: "frames" or "state".
         preset: Size of the world model.
+        behaviour: What acts in round 0: "random", "random:N", "explore" or "zero".
         seed: Seed of everything; round k uses seed + k.
         world: A `physics.World`, or None for the nominal one.
         episodes: Real episodes by which each policy is evaluated; they are not learned from.

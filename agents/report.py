@@ -61,7 +61,7 @@ def _head(report: Mapping[str, Any], task: str) -> str:
     speed, wall = report["speed"], report["wall_seconds"]
     seen = "camera frames" if report["modality"] == "frames" else "the state"
     tiles = [
-        (f"{report['real_steps']:,}", "real steps recorded, with random actions"),
+        (f"{report['real_steps']:,}", f"real steps recorded{_how_recorded(report)}"),
         (f"{report['policy_steps']:,}", "steps dreamed by PPO, none of them real"),
         (charts.duration(wall["total"]), f"for everything, on {_machine(report)}"),
         (f"{number(speed['ratio'])}×", f"as many steps a second in dreams as on the real task with {seen}"),
@@ -73,6 +73,13 @@ def _head(report: Mapping[str, Any], task: str) -> str:
         f'<p class="lede">{verdict(report)}</p>\n'
         f'<div class="tiles">{cells}</div>'
     )
+
+
+def _how_recorded(report: Mapping[str, Any]) -> str:
+    if report["rounds"] > 1:
+        return f", in {report['rounds']} rounds"
+    known = {"random": ", with random actions", "explore": ", with random actions, gentle and violent"}
+    return known.get(report["behaviour"], "")
 
 
 def _speed(report: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ def train_world_model(
     *,
     preset: str = "tiny",
     seed: int = 0,
-    init: str | Path | None = None,
+    init: WorldModel | str | Path | None = None,
     progress: bool = True,
     **options: Any,
 ) -> WorldModel:

@@ -20,7 +20,9 @@ def run(tmp_path_factory, quick):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "quick", quick)
         out = tmp_path_factory.mktemp("demo")
-        config = DemoConfig(preset="quick", record_steps=200, heldout_steps=60, imagine_steps=512, episodes=3, seed=1)
+        config = DemoConfig(
+            preset="quick", record_steps=200, heldout_steps=60, imagine_steps=512, rounds=2, episodes=3, seed=1
+        )
         ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20)
         report = demo(out, config=config, ppo=ppo, progress=False)
     return out, report

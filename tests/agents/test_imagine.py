@@ -82,6 +82,7 @@ def test_a_warm_start_goes_on_from_the_stored_policy(toy, tmp_path):
     np.testing.assert_array_equal(first.act(obs), second.act(obs))
     third = _train(toy, tmp_path / "b", steps=512, init=tmp_path / "a")
     assert third.config.steps == first.config.steps + 512
+    assert json.loads((tmp_path / "b" / "metrics.jsonl").read_text().splitlines()[-1])["steps"] == third.config.steps
 
 
 def test_a_policy_of_other_sizes_is_refused(toy, tmp_path):

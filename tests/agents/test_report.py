@@ -35,6 +35,8 @@ def _report(**changes):
         "task": "wmenv/Toy<script>-v0",
         "seed": 3,
         "modality": "frames",
+        "behaviour": "random",
+        "rounds": 1,
         "returns": {
             "random": _arm(5.0),
             "zero": _arm(20.0),
