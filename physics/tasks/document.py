@@ -16,8 +16,8 @@ to the bounds below; `info` carries it too, with `qpos`, `qvel` (float64) and `t
 round, or nearly so, is given as cosine and sine. Coordinates of one group belong to the same joint, object or goal.
 
 Frames are drawn from the positions after the step, by a camera without perspective; what the robots stand on is painted
-blocks. Sizes of small parts are exaggerated in the picture alone. When a simulation diverges, `info["diverged"]` is True,
-the episode terminates, the reward is 0 and the observation is the last finite one.
+blocks. Sizes of small parts are exaggerated in the picture alone. When a simulation diverges, `info["diverged"]` is
+True, the episode terminates, the reward is 0 and the observation is the last finite one.
 
 ## A task of your own
 
@@ -41,8 +41,8 @@ physics.register_task(
 env = physics.make_task("me/Arm-v0", obs="frames")
 ```
 
-`omit_position`, `bounded_hinges`, `velocity_bounds` and the other fields of `physics.TaskSpec` steer the state. The file is
-compiled first in a process with bounded time and memory, and may open nothing outside its own folder.
+`omit_position`, `bounded_hinges`, `velocity_bounds` and the other fields of `physics.TaskSpec` steer the state. The file
+is compiled first in a process with bounded time and memory, and may open nothing outside its own folder.
 """
 
 
