@@ -41,8 +41,8 @@ physics.register_task(
 env = physics.make_task("me/Arm-v0", obs="frames")
 ```
 
-`omit_position`, `bounded_hinges`, `velocity_bounds` and the other fields of `physics.TaskSpec` steer the state. The file
-is compiled first in a process with bounded time and memory, and may open nothing outside its own folder.
+`omit_position`, `bounded_hinges`, `velocity_bounds` and the other fields of `physics.TaskSpec` steer the state. The
+file is compiled first in a process with bounded time and memory, and may open nothing outside its own folder.
 """
 
 
