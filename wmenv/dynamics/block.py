@@ -11,7 +11,7 @@ from torch.nn.functional import rms_norm
 
 from kernels import frame_attention
 
-from .rope import rotate
+from .rope import axis_split, rotate
 
 
 class Block(nn.Module):
@@ -34,6 +34,10 @@ class Block(nn.Module):
         self.sink_value = nn.Parameter(torch.zeros(heads, width // heads))
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
+        timeless = torch.ones(2, width // heads // 2)  # channels turn in pairs (i, i + d / 2), the first ones with time
+        timeless[:, : axis_split(width // heads)[0] // 2] = 0
+        self.register_buffer("timeless", timeless.flatten(), persistent=False)
+        self.timeless: Tensor
 
     def project(self, x: Tensor, modulation: list[Tensor], angle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys, values (B, F, N, H, d) of x (B, F, N, D); keys and queries normed and rotated."""
@@ -47,10 +51,11 @@ class Block(nn.Module):
         """Attention of q (B, Q, H, d) over k, v (B, K, H, d) and the learned sink, which everyone always sees.
 
         Source: StreamingLLM, arXiv 2309.17453, section 3.3 (a learnable sink): the ring may forget any frame without
-        a jump, and a dream without a past has something to look at.
+        a jump, and a dream without a past has something to look at. Its key has no place in time: it uses only the
+        channels that do not turn with time, or what it says would depend on how long the dream has lasted.
         """
         rows = q.shape[0]
-        k = torch.cat((self.sink_key.to(k.dtype).expand(rows, 1, -1, -1), k), dim=1)
+        k = torch.cat(((self.sink_key * self.timeless).to(k.dtype).expand(rows, 1, -1, -1), k), dim=1)
         v = torch.cat((self.sink_value.to(v.dtype).expand(rows, 1, -1, -1), v), dim=1)
         visible = torch.cat((visible.new_ones(*visible.shape[:-1], 1), visible), dim=-1)
         return frame_attention(q, k, v, visible)
