@@ -63,31 +63,38 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def main(folder: str, kills: int, seed: int) -> None:
-    """Kills `kills` writers; a new data set every 25."""
+    """Kills `kills` writers, each after some appends and a part of the next; a new data set every 25."""
     rng = random.Random(seed)
-    landed = {"before the first": 0, "while writing": 0}
-    path, acknowledged = Path(folder) / "0", 0
+    path, acknowledged, duration, during = Path(folder) / "0", 0, 0.05, 0
     for number in range(kills):
         if number % 25 == 0:
             path, acknowledged = Path(folder) / str(number), 0
         reader, writer = os.pipe()
         child = forked(lambda path=path, number=number, writer=writer: write(path, number, writer))
         os.close(writer)
-        time.sleep(rng.uniform(0.0, 0.25))
+        told = 0
+        for _ in range(rng.randint(0, 3)):
+            begun = time.monotonic()
+            acknowledged = int.from_bytes(os.read(reader, 8), "little")
+            duration, told = time.monotonic() - begun, told + 1
+        time.sleep(rng.uniform(0.0, 1.2) * duration)  # on a busy machine too, most kills land inside an append
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the writer failed by itself"
-        told = b""
-        while select.select([reader], [], [], 0)[0] and (part := os.read(reader, 4096)):
-            told += part
+        while select.select([reader], [], [], 0)[0] and (part := os.read(reader, 8)):
+            acknowledged = int.from_bytes(part, "little")
         os.close(reader)
-        if told:
-            acknowledged = int.from_bytes(told[-8:], "little")
-        landed["while writing" if told else "before the first"] += 1
+        during += left_files(path)
         _, status = os.waitpid(forked(lambda path=path, n=acknowledged: check(path, n)), 0)
         if status:
             sys.exit(f"kill {number}: what was left is wrong")
-    print(landed, "episodes in the last data set:", acknowledged)
+    print(f"{kills} kills, {during} of them left unfinished files")
+
+
+def left_files(path: Path) -> bool:
+    """Whether the kill left temporary or unacknowledged files."""
+    data, commits = (len(list((path / f).glob("*/file-*.parquet"))) for f in ("data", "meta/episodes"))
+    return data > commits or any(path.rglob(".tmp-*"))
 
 
 if __name__ == "__main__":

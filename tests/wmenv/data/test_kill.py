@@ -26,7 +26,8 @@ def kill(folder: Path, kills: int, seed: int) -> str:
 
 
 def test_two_dozen_kills(tmp_path: Path):
-    assert "while writing" in kill(tmp_path, 24, seed=0)
+    out = kill(tmp_path, 24, seed=0)
+    assert int(out.split()[2]) > 0, "no kill came while files were written: the test shows nothing"
 
 
 @pytest.mark.slow
