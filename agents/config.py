@@ -144,11 +144,11 @@ class DemoConfig:
     task: str = "wmenv/InvertedPendulum-v0"
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
-    behaviour: str = "random"
-    rounds: int = 1
+    behaviour: str = "explore"
+    rounds: int = 4
     record_steps: int = 12_000
     heldout_steps: int = 3_000
-    imagine_steps: int = 500_000
+    imagine_steps: int = 240_000
     episodes: int = 50
     seed: int = 0
 

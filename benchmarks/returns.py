@@ -60,7 +60,7 @@ class Study:
 
 STUDIES = (
     Study(
-        task="wmenv/InvertedPendulum-v0", obs="frames", rounds=3, record_steps=4_000, imagine_steps=60_000, horizon=200
+        task="wmenv/InvertedPendulum-v0", obs="frames", rounds=4, record_steps=3_000, imagine_steps=60_000, horizon=200
     ),
     Study(task="wmenv/Reacher-v0", obs="frames", rounds=2, record_steps=8_000, imagine_steps=125_000, horizon=50),
     Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=100_000, horizon=100),
