@@ -127,7 +127,6 @@ def _describe(env: gymnasium.Env, task: str, size: int | None, policy: object, s
     if not np.isfinite([box.low, box.high]).all():
         raise InputError(f"task: expected finite action bounds, got {box}; give the actuators a ctrlrange")
     world = getattr(base, "world", None)
-    nominal = world is None or getattr(world, "nominal", False)
     return DataInfo(
         task=task,
         fps=base.fps,  # type: ignore[attr-defined]
@@ -139,7 +138,7 @@ def _describe(env: gymnasium.Env, task: str, size: int | None, policy: object, s
         max_episode_steps=env.spec.max_episode_steps if env.spec else None,
         policy=str(policy) if isinstance(policy, (str, Path)) else type(policy).__name__,
         seed=seed,
-        world={} if nominal else world.to_dict(),
+        world={} if world is None or world.nominal else world.to_dict(),
     )
 
 

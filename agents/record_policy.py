@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class Actor(Protocol):
         ...
 
 
+@runtime_checkable
 class OpenLoop(Protocol):
     """Actions that do not depend on observations, so that many steps can be sent at once."""
 
@@ -70,7 +71,7 @@ class RandomActions:
             drawn = np.clip(self._low + (self._high - self._low) * unit, self._low, self._high)
             self._held = np.concatenate([self._held, np.repeat(drawn, self._repeat, axis=0)])
         out, self._held = self._held[:steps], self._held[steps:]
-        return out
+        return out.astype(np.float32, copy=False)
 
 
 class StoredPolicy:

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from wmenv import WmenvError
@@ -40,7 +40,7 @@ class RecordPool:
 
     def __init__(
         self,
-        spec: gymnasium.envs.registration.EnvSpec,
+        spec: EnvSpec,
         entropy: Sequence[tuple[int, ...]],
         num_processes: int,
         options: dict[str, Any] | None = None,

@@ -61,7 +61,7 @@ class RecordSession:
         """Records until the steps are done or `stop` is set."""
         rows = self._pool.receive()
         self._take(rows, np.zeros((0, self._num_envs, len(self._low)), np.float32))
-        if hasattr(actor, "actions"):
+        if isinstance(actor, OpenLoop):
             self._run_open(actor, show, stop)
         else:
             self._run_closed(actor, show, stop, rows, reads)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 import av
+import av.error
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,7 +67,7 @@ def decode_video(data: bytes, *, name: str, count: int, size: int, first: int = 
     """
     filled = 0
     try:
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # frames are small: threads cost more than they give
             if (stream.codec_context.width, stream.codec_context.height) != (size, size):
@@ -88,7 +89,7 @@ def decode_video(data: bytes, *, name: str, count: int, size: int, first: int = 
                 filled += 1
                 if filled == count:
                     return out
-    except (av.FFmpegError, AssertionError, IndexError, ValueError, MemoryError) as error:
+    except (av.error.FFmpegError, AssertionError, IndexError, ValueError, MemoryError) as error:
         raise DataError(f"{name}: expected a video of {size} x {size} pixels, got {error}; {_FIX}") from error
     raise DataError(f"{name}: expected {count} frames from frame {first} on, got {filled}; {_FIX}")
 
