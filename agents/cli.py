@@ -214,7 +214,7 @@ class Loop:
     imagine_steps: int = 200_000
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
-    behaviour: str = "random"
+    behaviour: str = "explore"
     episodes: int = 20
     seed: int = 0
     world: World = field(default_factory=dict)

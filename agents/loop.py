@@ -53,7 +53,7 @@ def loop(
     imagine_steps: int = 200_000,
     obs: str = "frames",
     preset: str = "tiny",
-    behaviour: str = "random",
+    behaviour: str = "explore",
     seed: int = 0,
     world: Any = None,
     episodes: int = 20,
@@ -103,8 +103,8 @@ def loop(
         here, before = round_folder(out, number), round_folder(out, number - 1)
         missing = record_steps * (number + 1) - _recorded(folder, task)
         if missing > 0:
-            behaviour = before / "policy" if number else "explore"
-            record(task, missing, behaviour, folder, obs=obs, seed=seed + number, world=world, progress=progress)
+            actor = before / "policy" if number else behaviour
+            record(task, missing, actor, folder, obs=obs, seed=seed + number, world=world, progress=progress)
         init = before / "model" if number else None
         if _is_complete(here / "model"):
             model = load_model(here / "model")
