@@ -177,7 +177,7 @@ def quick():
     from wmenv.presets import PRESETS
 
     return dataclasses.replace(
-        PRESETS["tiny"], width=24, depth=1, heads=2, head_width=16, steps=12, vae_steps=4, rows=8, vae_rows=4, starts=32
+        PRESETS["tiny"], width=32, depth=1, heads=2, head_width=16, steps=12, vae_steps=4, rows=8, vae_rows=4, starts=32
     )
 
 
