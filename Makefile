@@ -10,9 +10,9 @@ export WANDB_MODE ?= offline
 BIN := .venv/bin
 OUT ?= runs/demo
 WORKERS ?= 2
-BENCHMARKS := $(filter-out __init__ common readme,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ common readme returns,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: help install demo test test-slow check bench readme clean
+.PHONY: help install demo test test-slow check bench results readme clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,12 @@ check: install ## ruff, pyright on the public faces, and the layering test
 	@$(BIN)/python -m pytest -q tests/test_layering.py
 	@$(BIN)/python -m benchmarks.readme --check
 
-bench: install ## measure everything in benchmarks/ (or: make bench BENCHMARKS=speed), then refresh README's tables
+bench: install ## measure speeds and ratios (or some: make bench BENCHMARKS=camera), then refresh README's tables
 	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@$(BIN)/python -m benchmarks.readme
+
+results: install ## the study behind README's results table: hours, goes on where it was stopped (ARGS=... are its own)
+	@$(BIN)/python -m benchmarks.returns $(ARGS)
 	@$(BIN)/python -m benchmarks.readme
 
 readme: install ## refresh README's tables from results/ and benchmarks/

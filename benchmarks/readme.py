@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 ARMS = ("random", "zero", "real_equal_steps", "dream", "real_equal_policy_steps")
 REQUIRED = ("task", "modality", "seed", "returns", "command", "hardware")
 GOAL = 0.8
-EMPTY = "No results yet: `make bench` writes them."
+EMPTY = "No results yet: `make results` and `make bench` write them."
 
 Run = dict
 Key = tuple[str, str, int]
@@ -65,7 +65,7 @@ def bench_table(report: Mapping) -> str:
     """One benchmark's rows as a Markdown table, with its command and hardware."""
     header = list(report["rows"][0]) if report["rows"] else []
     rows = [[_cell(row.get(key)) for key in header] for row in report["rows"]]
-    parts = [_markdown(header, rows)] if rows else [EMPTY]
+    parts = [_markdown([key.replace("_", " ") for key in header], rows)] if rows else [EMPTY]
     parts += [report["notes"]] if report.get("notes") else []
     return "\n\n".join([*parts, _made_by([report["command"]], [_machine(report["hardware"])])])
 
