@@ -12,7 +12,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2}
 SHAPES = [(1, 1, 1, 1, 8), (2, 3, 7, 2, 8), (3, 12, 12, 3, 32), (2, 4, 65, 1, 16)]  # B, Q, K, H, d
 
 
-def draw(shape: tuple[int, ...], dtype: torch.dtype, *, broadcast: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def draw(shape: tuple[int, ...], dtype: torch.dtype, *, broadcast: bool = False) -> tuple[Tensor, ...]:
     b, queries, keys, heads, d = shape
     generator = torch.Generator().manual_seed(sum(shape))
     q, k, v = (

@@ -104,7 +104,8 @@ def shake(module: torch.nn.Module, seed: int = 0, spread: float = 0.3) -> None:
 def random_dynamics(seed: int = 0, **changes: Any) -> Dynamics:
     """A dynamics in float64 none of whose weights is zero."""
     sizes: dict[str, Any] = {
-        "num_tokens": 3, "token_dim": 2, "grid": (3, 1), "action_dim": 2, "width": 32, "depth": 2, "heads": 2, "window": 4,
+        "num_tokens": 3, "token_dim": 2, "grid": (3, 1), "action_dim": 2,
+        "width": 32, "depth": 2, "heads": 2, "window": 4,
     }  # fmt: skip
     dynamics = Dynamics(DynamicsConfig(**(sizes | changes))).double().requires_grad_(False)
     shake(dynamics, seed, 0.2)
@@ -114,9 +115,10 @@ def random_dynamics(seed: int = 0, **changes: Any) -> Dynamics:
 
 def make_config(modality: str = "state", **changes: Any) -> WorldModelConfig:
     """A model of the mass, for frames or states."""
-    seen: dict[str, Any] = {"image_size": None, "state_slots": (0, 2), "num_tokens": 2, "token_dim": 2, "vae_width": 0, "grid": 0}
+    seen: dict[str, Any] = {"image_size": None, "state_slots": (0, 2), "num_tokens": 2, "token_dim": 2}
     if modality == "frames":
-        seen = {"image_size": SIZE, "state_slots": (), "num_tokens": 4, "token_dim": 3, "vae_width": 4, "grid": 2}
+        seen = {"image_size": SIZE, "state_slots": (), "num_tokens": 4, "token_dim": 3}
+    seen |= {"vae_width": 4, "grid": 2} if modality == "frames" else {"vae_width": 0, "grid": 0}
     fields: dict[str, Any] = {
         "task": "wmenv/Mass-v0", "modality": modality, "fps": 10.0, "state_names": make_info().state_names,
         "state_low": (-1.5, -3.0), "state_high": (1.5, 3.0), "action_low": (-2.0,), "action_high": (4.0,),

@@ -64,7 +64,8 @@ def test_rows_may_stand_at_different_times():
     dynamics, x = random_dynamics(), clip()
     _, caches = stream(dynamics, x)
     times = (0, 3, 6, 13)
-    mixed = FrameCache(*(torch.stack([f[row] for row, f in enumerate(fs)]) for fs in zip(*(caches[t] for t in times))))
+    chosen = [[field[row] for field in caches[t]] for row, t in enumerate(times)]
+    mixed = FrameCache(*map(torch.stack, zip(*chosen, strict=True)))
     at = {name: torch.stack([x[name][row, t] for row, t in enumerate(times)]) for name in x if name != "first"}
     before = torch.cat((x["first"].unsqueeze(1), x["context"]), 1)
     base = torch.stack([before[row, t] for row, t in enumerate(times)])
