@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .causal_conv import CausalConv3d
 
 
@@ -39,7 +40,7 @@ class FrameVAEConfig:
     def __post_init__(self) -> None:
         halvings = self.image_size / (16 * self.grid)
         if halvings < 1 or halvings != int(halvings) or int(halvings) & (int(halvings) - 1):
-            raise ValueError(
+            raise InputError(
                 f"image_size: expected 16 * grid * a power of two (grid {self.grid}), got {self.image_size}; use 64 and 2"
             )
 
