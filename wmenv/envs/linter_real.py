@@ -1,7 +1,8 @@
 """Does a dream answer actions as the real task does? Both meet random actions, and a linear fit compares them.
 
 An action off by one leaves no trace inside a dream that was trained so: the model believes its data. But then the
-action explains nothing of the dreamed change, while it explains much of the real one.
+action explains nothing of the dreamed change, while it explains a part of the real one. The fit is linear in the action
+and in its products with the main directions of the observation, since a torque moves an arm along its pose.
 
 # M transitions, O numbers of an observation, A action size
 """
@@ -19,8 +20,12 @@ from ..errors import InputError
 from .linter_trace import Array, Finding, Trace, roll, sample_actions, unchecked
 from .model import DreamModel, device_of
 
-NUM_TRANSITIONS = 4000
-"""Enough for a linear fit of some hundred coordinates, of which half are held out."""
+NUM_TRANSITIONS = 5000
+"""Enough for a fit of some hundred coordinates, of which half are held out."""
+DIRECTIONS = 6
+"""Main directions of the observation by which the answer to an action may vary."""
+ENCODED_AT_ONCE = 64
+"""Recorded episodes that are encoded as one batch."""
 WEAK = 0.01
 """Share of the unexplained change below which an action is not seen to act at all."""
 
@@ -55,9 +60,9 @@ def compare_with_reality(
     else:
         real_moves = _from_episodes(real, model)
     dream_moves = _from_env(envs, seed)
-    scale = np.maximum(real_moves.obs.std(axis=0), 1e-6)
-    now = [_answer(moves, scale, moves.action) for moves in (real_moves, dream_moves)]
-    before = [_answer(moves, scale, moves.action_before) for moves in (real_moves, dream_moves)]
+    ruler = _Ruler.of(real_moves.obs)
+    now = [_answer(moves, ruler, moves.action) for moves in (real_moves, dream_moves)]
+    before = [_answer(moves, ruler, moves.action_before) for moves in (real_moves, dream_moves)]
     (truth, real_weights), (dreamed, dream_weights) = now
     seen = f"the action explains {truth:.0%} of the real change and {dreamed:.0%} of the dreamed one"
     seen += f"; the action before it {before[0][0]:.0%} and {before[1][0]:.0%}"
@@ -70,7 +75,7 @@ def compare_with_reality(
     elif (likeness := _likeness(real_weights, dream_weights)) < 0.5:
         text = f"the dream answers actions in another direction than the task (cosine {likeness:.2f})"
         yield Finding(code="action-misaligned", message=text)
-    cost, dreamed_cost = (_reward_answer(moves, scale) for moves in (real_moves, dream_moves))
+    cost, dreamed_cost = (_reward_answer(moves, ruler) for moves in (real_moves, dream_moves))
     if cost > 0.1 and dreamed_cost < 0.3 * cost:
         text = f"given both observations, the action explains {cost:.0%} of the real reward"
         yield Finding(code="reward-misses-action", message=f"{text}, but {dreamed_cost:.0%} of the dreamed one")
@@ -93,37 +98,73 @@ def _join(trace: Trace, actions: Array) -> Transitions:
 
 def _from_episodes(episodes: Iterable[Any], model: DreamModel) -> Transitions:
     """Recorded episodes, seen through the model's encoder."""
-    parts: list[Transitions] = []
-    total = 0
+    kept, total = [], 0
     for episode in episodes:
-        shown = torch.from_numpy(np.asarray(episode.frames if model.config.modality == "frames" else episode.state))
-        shown, latents = shown.to(device_of(model)), []
-        with torch.no_grad():
-            encoder = model.encoder_reset(shown[:1])
-            for t in range(len(shown)):
-                encoder = encoder if t == 0 else model.encoder_step(encoder, shown[t : t + 1])
-                latents.append(model.encoder_observation(encoder)[0].double().cpu().numpy())
-        obs, action = np.stack(latents), np.asarray(episode.action, dtype=np.float64)
-        parts.append(Transitions(obs[1:-1], action[1:], action[:-1], obs[2:], np.asarray(episode.reward)[1:]))
-        total += len(action) - 1
+        kept.append(episode)
+        total += len(episode.action) - 1
         if total >= NUM_TRANSITIONS:
             break
     if total < 50:
         raise InputError(f"real: expected at least 50 recorded transitions, got {total}; record more episodes")
+    parts: list[Transitions] = []
+    for first in range(0, len(kept), ENCODED_AT_ONCE):
+        batch = kept[first : first + ENCODED_AT_ONCE]
+        for episode, obs in zip(batch, _encode(batch, model), strict=True):
+            obs, action = obs[: len(episode.action) + 1], np.asarray(episode.action, dtype=np.float64)
+            parts.append(Transitions(obs[1:-1], action[1:], action[:-1], obs[2:], np.asarray(episode.reward)[1:]))
     return Transitions(*(np.concatenate(field) for field in zip(*parts, strict=True)))
 
 
-def _answer(moves: Transitions, scale: Array, action: Array) -> tuple[float, Array]:
-    """How much of the change `action` explains beyond the observation, held out; and the response (A, O)."""
-    change = (moves.next_obs - moves.obs) / scale
-    base, full = moves.obs / scale, np.concatenate((moves.obs / scale, action), axis=1)
-    weights = _fit(full, change)[moves.obs.shape[1] : -1]
-    return _gain(base, full, change), weights
+def _encode(batch: list[Any], model: DreamModel) -> Array:
+    """Latent observations (episodes, longest T + 1, O); short episodes go on with their last observation."""
+    shown = [np.asarray(e.frames if model.config.modality == "frames" else e.state) for e in batch]
+    longest = max(map(len, shown))
+    padded = np.stack([np.concatenate((x, np.repeat(x[-1:], longest - len(x), axis=0))) for x in shown], axis=1)
+    latents, encoder = [], None
+    with torch.no_grad():
+        for obs in torch.from_numpy(padded).to(device_of(model)):
+            encoder = model.encoder_reset(obs) if encoder is None else model.encoder_step(encoder, obs)
+            latents.append(model.encoder_observation(encoder).double().cpu().numpy())
+    return np.stack(latents, axis=1)
 
 
-def _reward_answer(moves: Transitions, scale: Array) -> float:
+class _Ruler(NamedTuple):
+    """How observations are measured: coordinates that live in reality, their spread, and their main directions."""
+
+    alive: Array  # (O,) bool; a padded coordinate of a latent is always zero
+    mean: Array  # (living,)
+    scale: Array  # (living,)
+    directions: Array  # (DIRECTIONS, living), which give the observation unit variance
+
+    @classmethod
+    def of(cls, obs: Array) -> _Ruler:
+        spread = obs.std(axis=0)
+        alive = spread > 1e-3 * spread.max()
+        mean, scale = obs[:, alive].mean(axis=0), spread[alive]
+        _, size, directions = np.linalg.svd((obs[:, alive] - mean) / scale, full_matrices=False)
+        size, directions = size[:DIRECTIONS], directions[:DIRECTIONS]
+        return cls(alive, mean, scale, directions / np.maximum(size, 1e-6)[:, None] * np.sqrt(len(obs)))
+
+    def read(self, obs: Array) -> Array:
+        return (obs[:, self.alive] - self.mean) / self.scale
+
+    def acts(self, obs: Array, action: Array) -> Array:
+        """The action, and its products with the main directions of the observation."""
+        main = self.read(obs) @ self.directions.T
+        return np.concatenate((action, (action[:, :, None] * main[:, None, :]).reshape(len(action), -1)), axis=1)
+
+
+def _answer(moves: Transitions, ruler: _Ruler, action: Array) -> tuple[float, Array]:
+    """How much of the change `action` explains beyond the observation, held out; and the response."""
+    base = ruler.read(moves.obs)
+    change = ruler.read(moves.next_obs) - base
+    full = np.concatenate((base, ruler.acts(moves.obs, action)), axis=1)
+    return _gain(base, full, change), _fit(full, change)[base.shape[1] : -1]
+
+
+def _reward_answer(moves: Transitions, ruler: _Ruler) -> float:
     """How much of the reward the action (and its square) explains beyond both observations, held out."""
-    base = np.concatenate((moves.obs / scale, moves.next_obs / scale), axis=1)
+    base = np.concatenate((ruler.read(moves.obs), ruler.read(moves.next_obs)), axis=1)
     full = np.concatenate((base, moves.action, moves.action**2), axis=1)
     return _gain(base, full, moves.reward[:, None])
 
