@@ -15,8 +15,7 @@ import gymnasium
 import numpy as np
 
 import physics
-from wmenv import DataError, InputError
-from wmenv.data import DataInfo, EpisodeStore
+from wmenv import DataError, DataInfo, EpisodeStore, InputError
 
 from .progress import progress_bar
 from .record_explore import ExploringActions

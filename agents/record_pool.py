@@ -19,8 +19,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from wmenv import WmenvError
-from wmenv.data import Episode
+from wmenv import Episode, WmenvError
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wmenv.data import Episode, EpisodeStore
+from wmenv import Episode, EpisodeStore
 
 from .progress import Progress
 from .record_policy import Actor, OpenLoop, checked_actions

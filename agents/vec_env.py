@@ -14,8 +14,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
-from wmenv.envs import DreamVectorEnv
-from wmenv.errors import InputError
+from wmenv import DreamVectorEnv, InputError
 
 Indices = None | int | Iterable[int]
 

@@ -41,11 +41,11 @@ def train_world_model(
     Raises:
         KeyboardInterrupt: After a checkpoint; the message says where it is.
     """
-    from wmenv.train import train
+    from wmenv import train as pipeline
 
     with _report(Path(out) / RECORD_NAME, seed, progress) as report:
         try:
-            return train(data, out, preset=preset, seed=seed, init=init, progress=report, **options)
+            return pipeline.train(data, out, preset=preset, seed=seed, init=init, progress=report, **options)
         except KeyboardInterrupt:
             place = Path(out) / "training"
             raise KeyboardInterrupt(f"stopped; the training so far is in {place}, the same command goes on") from None

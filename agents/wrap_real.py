@@ -7,7 +7,7 @@ from typing import Any, overload
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
-from wmenv.envs import LatentObservation, LatentVectorObservation
+from wmenv import LatentObservation, LatentVectorObservation
 
 
 @overload
