@@ -1,4 +1,4 @@
-"""Ops whose layout is ours; each has a plain-torch definition of correct, a GPU form joins it only when it is faster."""
+"""Ops whose layout is ours; each has a plain-torch definition of correct, a GPU form joins only when it is faster."""
 
 from .attention import frame_attention, frame_attention_reference
 

@@ -23,7 +23,7 @@ def write_card(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Ten
         write_bytes(folder / "README.md", card(config, len(payload)).encode())
         write_json(folder / CONFIG, {**config.to_dict(), "weights_sha256": digest(payload)})
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or choose another folder") from error
+        raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or change folder") from error
 
 
 def card(config: WorldModelConfig, size: int) -> str:
@@ -43,7 +43,7 @@ It dreams `{config.task}` from {sees}, at {config.fps:g} steps per simulated sec
 | | |
 |---|---|
 | latent | {config.num_tokens} tokens x {config.token_dim} channels; a policy sees the last {config.history} |
-| dynamics | {config.depth} blocks of width {config.width}, window {config.window}, {config.denoise_steps} denoising step(s) |
+| dynamics | {config.depth} blocks of width {config.width}, window {config.window}, {config.denoise_steps} step(s) |
 | starts | {config.num_starts} recorded contexts |
 | state | {", ".join(config.state_names)} |
 

@@ -36,7 +36,7 @@ def write_checkpoint(folder: Path, description: Mapping[str, Any], tensors: Mapp
             if old.name != name:
                 old.unlink(missing_ok=True)
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or choose another folder") from error
+        raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or change folder") from error
 
 
 def read_checkpoint(folder: Path, *, stem: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -62,7 +62,7 @@ class WorldModelConfig:
         for name in ("state_names", "state_low", "state_high", "state_slots", "action_low", "action_high"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.modality not in ("frames", "state"):
-            raise CheckpointError(f"modality: expected 'frames' or 'state', got {self.modality!r}; train the model again")
+            raise CheckpointError(f"modality: expected 'frames' or 'state', got {self.modality!r}; train again")
         for name in ("history", "num_tokens", "token_dim", "width", "depth", "heads", "window", "head_width"):
             self._whole(name, 1, 65_536)
         self._whole("denoise_steps", 1, 1000)
@@ -116,7 +116,7 @@ class WorldModelConfig:
         known = {f.name for f in fields(cls)}
         given = set(values) - {"format", "weights_sha256"}
         if given != known:
-            raise CheckpointError(f"config: missing {sorted(known - given)}, unknown {sorted(given - known)}; train again")
+            raise CheckpointError(f"config: missing {sorted(known - given)}, unknown {sorted(given - known)}; retrain")
         try:
             return cls(**{name: values[name] for name in known})
         except TypeError as error:

@@ -1,4 +1,4 @@
-"""Sizes and step counts by name: `tiny` for two CPU cores and minutes, `small` for an hour or a GPU, `base` for a GPU."""
+"""Sizes and step counts by name: `tiny` for two CPU cores, `small` for an hour or a GPU, `base` for a GPU."""
 
 from __future__ import annotations
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from .checkpoint import CONFIG
 from .config import WorldModelConfig
 from .data import DataInfo, Episode, EpisodeStore
 from .errors import InputError
 from .presets import Preset, preset_named
-from .tokenizers import StateTokenizer, group_slots
+from .tokenizers import group_slots
 from .training import Progress
 from .training.dynamics_stage import fit_dynamics
 from .training.frames_stage import fit_frames
@@ -100,8 +98,8 @@ def held_out(index: int, total: int) -> bool:
 def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality: str) -> WorldModelConfig:
     """The model's configuration for a data set."""
     frames = modality == "frames"
-    slots, tokens, channels = ([], sizes.grid**2, sizes.token_dim) if frames else group_slots(
-        info.state_groups, sizes.max_tokens
+    slots, tokens, channels = (
+        ([], sizes.grid**2, sizes.token_dim) if frames else group_slots(info.state_groups, sizes.max_tokens)
     )
     states = torch.cat([torch.from_numpy(e.state) for e in episodes])
     return WorldModelConfig(
@@ -129,7 +127,6 @@ def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality
         denoise_steps=sizes.denoise_steps,
         num_starts=min(sizes.starts, sum(len(e.action) for e in episodes)),
     )
-
 
 
 def _weights(model: WorldModel) -> dict[str, torch.Tensor]:

@@ -45,8 +45,14 @@ class WorldModel(nn.Module):
         self.tokenizer = build_tokenizer(config)
         self.dynamics = Dynamics(
             DynamicsConfig(
-                num_tokens=n, token_dim=c, grid=self.tokenizer.grid, action_dim=a, width=config.width,
-                depth=config.depth, heads=config.heads, window=config.window,
+                num_tokens=n,
+                token_dim=c,
+                grid=self.tokenizer.grid,
+                action_dim=a,
+                width=config.width,
+                depth=config.depth,
+                heads=config.heads,
+                window=config.window,
             )  # fmt: skip
         )
         self.heads = TransitionHeads(n, c, a, config.head_width)
@@ -56,7 +62,9 @@ class WorldModel(nn.Module):
         self.register_buffer("start_valid", torch.zeros(k, w, dtype=torch.bool))
         self.register_buffer("start_is_initial", torch.zeros(k, dtype=torch.bool))
         self.register_buffer("action_middle", torch.tensor(np.add(config.action_high, config.action_low) / 2).float())
-        self.register_buffer("action_half", torch.tensor(np.subtract(config.action_high, config.action_low) / 2).float())
+        self.register_buffer(
+            "action_half", torch.tensor(np.subtract(config.action_high, config.action_low) / 2).float()
+        )
         self.start_latents: Tensor
         self.start_actions: Tensor
         self.start_valid: Tensor
@@ -96,7 +104,9 @@ class WorldModel(nn.Module):
             InputError: an index is out of range.
         """
         if index.numel() and not (0 <= int(index.min()) and int(index.max()) < self.num_starts):
-            raise InputError(f"index: expected 0 to {self.num_starts - 1}, got {int(index.min())} to {int(index.max())}")
+            raise InputError(
+                f"index: expected 0 to {self.num_starts - 1}, got {int(index.min())} to {int(index.max())}"
+            )
         if self._pages is None:
             row_bytes = 2 * 4 * self.config.depth * self.config.window * self.config.num_tokens * self.config.width
             if row_bytes * self.num_starts > PAGES_LIMIT:

@@ -18,7 +18,9 @@ def new_cache(dynamics: Dynamics, rows: int) -> FrameCache:
     return empty_cache(rows, c.depth, c.window, c.num_tokens, c.width, device=weight.device, dtype=weight.dtype)
 
 
-def estimate(dynamics: Dynamics, cache: FrameCache, base: Tensor, noised: Tensor, level: Tensor, action: Tensor) -> Tensor:
+def estimate(
+    dynamics: Dynamics, cache: FrameCache, base: Tensor, noised: Tensor, level: Tensor, action: Tensor
+) -> Tensor:
     """Estimate y (B, N, C) of the next frame as target.
 
     Args:

@@ -42,8 +42,8 @@ def horizon_error(
         seed: of the dreams' noise and the choice of clips.
 
     Returns:
-        "horizons" 1..F; "dream", "copy_last" (the last frame seen) and "linear": root mean square errors of the latent in
-        units of its spread over the held-out episodes (always guessing the mean frame scores 1); "clips", how
+        "horizons" 1..F; "dream", "copy_last" (the last frame seen) and "linear": root mean square errors of the
+        latent in units of its spread over the held-out episodes (always guessing the mean frame scores 1); "clips", how
         many clips reach that step. Steps that no held-out episode reaches are left out.
     """
     data = encode_episodes(model, list(held_out))
@@ -54,7 +54,8 @@ def horizon_error(
     begin = torch.cat([torch.arange(int(n)) for n in steps])
     left = steps[episode] - begin
     long = (left >= min(horizon, int(left.max()))).nonzero()[:, 0]  # clips that reach the end come first
-    order = torch.cat((long[torch.randperm(len(long), generator=generator)], torch.randperm(len(left), generator=generator)))
+    anyone = torch.randperm(len(left), generator=generator)
+    order = torch.cat((long[torch.randperm(len(long), generator=generator)], anyone))
     chosen = order[:MAX_CLIPS]
     clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + horizon)
     spread = _used(model, data.latent).std(0).square().sum()

@@ -45,7 +45,11 @@ class LatentPredictor(nn.Module):
         super().__init__()
         size = num_tokens * token_dim
         self.net = nn.Sequential(
-            nn.Linear(2 * size + action_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, size)
+            nn.Linear(2 * size + action_dim, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, size),
         )
 
     def forward(self, before: Tensor, now: Tensor, action: Tensor) -> Tensor:

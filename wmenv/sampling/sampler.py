@@ -18,7 +18,7 @@ from .schedule import check_schedule
 
 
 def euler(noised: Tensor, answer: Tensor, level: Tensor, lower: Tensor) -> Tensor:
-    """y at `lower` from y at `level` and the estimate; levels broadcast against (..., N, C)."""
+    """Y at `lower` from y at `level` and the estimate; levels broadcast against (..., N, C)."""
     noise = (noised - (1 - level) * answer) / level.clamp(min=1e-6)
     return torch.where(level > 0, (1 - lower) * answer + lower * noise, noised)
 

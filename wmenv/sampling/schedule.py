@@ -1,7 +1,7 @@
 """Noise schedules as matrices: entry [r, f] is the noise level of frame f after round r.
 
-Row 0 is all ones (pure noise), the last row all zeros (done), and no level ever rises. One forward of the dynamics takes
-a clip from row r to row r + 1, so every way of dreaming a clip - frame by frame, all frames at once, a pyramid in
+Row 0 is all ones (pure noise), the last row all zeros (done), and no level ever rises. One forward of the dynamics
+takes a clip from row r to row r + 1, so every way of dreaming a clip - frame by frame, all frames at once, a pyramid in
 between - is a matrix, not code. Source: diffusion forcing, arXiv 2407.01392, section 3.3 (the scheduling matrix K).
 
 # R rounds, F frames, S steps per frame

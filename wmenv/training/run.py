@@ -1,7 +1,7 @@
 """The training loop: every random number comes from (seed, step), so a step can be repeated after a crash.
 
-A checkpoint holds weights, buffers and optimizer moments; nothing else has a memory. Resuming from any of them gives the
-same final weights as an unbroken run, on the same machine and thread count.
+A checkpoint holds weights, buffers and optimizer moments; nothing else has a memory. Resuming from any of them gives
+the same final weights as an unbroken run, on the same machine and thread count.
 """
 
 from __future__ import annotations
@@ -117,9 +117,7 @@ def _mix(seed: int, name: str, step: int) -> int:
     return (seed * 1_000_003 + sum(name.encode())) % 2**30 * 2**32 + step
 
 
-def _check_finite(
-    stage: str, step: int, loss: Tensor, norm: Tensor, parts: dict[str, Tensor], folder: Path
-) -> None:
+def _check_finite(stage: str, step: int, loss: Tensor, norm: Tensor, parts: dict[str, Tensor], folder: Path) -> None:
     if math.isfinite(loss.item()) and math.isfinite(norm.item()):
         return
     values = ", ".join(f"{name} {value.item():.4g}" for name, value in parts.items())
@@ -130,7 +128,11 @@ def _check_finite(
 
 
 def _save(
-    stage: Stage, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], folder: Path, identity: dict[str, Any]
+    stage: Stage,
+    optimizer: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    folder: Path,
+    identity: dict[str, Any],
 ) -> None:
     tensors = {f"module.{name}": tensor for name, tensor in stage.module.state_dict().items()}
     for i, parameter in enumerate(parameters):
@@ -141,7 +143,11 @@ def _save(
 
 
 def _restore(
-    stage: Stage, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], folder: Path, identity: dict[str, Any]
+    stage: Stage,
+    optimizer: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    folder: Path,
+    identity: dict[str, Any],
 ) -> int:
     """Load a checkpoint of the same run into stage and optimizer; the step to go on from."""
     stem = f"{STEM}-{stage.name}"
