@@ -40,7 +40,7 @@ class PPOConfig:
 
     num_envs: int = 64
     rollout: int = 32
-    minibatches: int = 8
+    minibatches: int = 32
     epochs: int = 10
     learning_rate: float = 3e-4
     final_learning_rate: float = 0.0

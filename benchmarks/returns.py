@@ -48,6 +48,7 @@ class Study:
         record_steps: real steps of each round.
         imagine_steps: dreamed steps of each round.
         horizon: steps after which a dream is truncated.
+        behaviour: what acts in the first recording.
     """
 
     task: str
@@ -56,14 +57,21 @@ class Study:
     record_steps: int
     imagine_steps: int
     horizon: int
+    behaviour: str = "random"
 
 
 STUDIES = (
     Study(
-        task="wmenv/InvertedPendulum-v0", obs="frames", rounds=4, record_steps=3_000, imagine_steps=60_000, horizon=200
+        task="wmenv/InvertedPendulum-v0",
+        obs="frames",
+        rounds=4,
+        record_steps=3_000,
+        imagine_steps=60_000,
+        horizon=200,
+        behaviour="explore",
     ),
-    Study(task="wmenv/Reacher-v0", obs="frames", rounds=2, record_steps=8_000, imagine_steps=125_000, horizon=50),
-    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=100_000, horizon=100),
+    Study(task="wmenv/Reacher-v0", obs="frames", rounds=1, record_steps=20_000, imagine_steps=300_000, horizon=50),
+    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=50_000, horizon=100),
     Study(task="wmenv/Hopper-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=50_000, horizon=100),
     Study(
         task="wmenv/dmc-reacher-easy-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=100_000, horizon=100
@@ -91,6 +99,7 @@ def run(study: Study, seed: int) -> None:
         record_steps=study.record_steps,
         imagine_steps=study.imagine_steps,
         obs=study.obs,
+        behaviour=study.behaviour,
         seed=100 * seed,
         episodes=10,
         config=config,
