@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wmenv import data
+from wmenv import Episode
 
 from .policy import Policy
 from .real_env import RealObserver, make_task
@@ -29,7 +29,7 @@ FILM_STEPS = 300
 
 
 def dream_along(
-    model: WorldModel, episode: data.Episode, *, begin: int = 0, steps: int = CLIP_STEPS, seed: int = 0
+    model: WorldModel, episode: Episode, *, begin: int = 0, steps: int = CLIP_STEPS, seed: int = 0
 ) -> NDArray[Any]:
     """What the model dreams from one moment of a real episode, given the actions that were taken then.
 
@@ -54,7 +54,7 @@ def dream_along(
     return np.stack(shown)
 
 
-def stand(model: WorldModel, episode: data.Episode, begin: int) -> Any:
+def stand(model: WorldModel, episode: Episode, begin: int) -> Any:
     """A dream of one row that has seen the observations of `episode` up to `begin`, and the actions between them."""
     seen = episode.frames if model.config.modality == "frames" else episode.state
     obs = torch.tensor(seen[: begin + 1], device=model.device)
@@ -73,7 +73,7 @@ def stand(model: WorldModel, episode: data.Episode, begin: int) -> Any:
     return model.start_from(context.unsqueeze(0), led.unsqueeze(0), valid.unsqueeze(0))
 
 
-def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequence[data.Episode]) -> Media:
+def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequence[Episode]) -> Media:
     """Films (or curves) for the report: two held-out episodes in reality and dream, and the policy at work.
 
     Args:
@@ -97,7 +97,7 @@ def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequen
     return Media(fps=model.config.fps, clips=clips, traces=traces, policy_film=film.frames)
 
 
-def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = FILM_STEPS) -> data.Episode:
+def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = FILM_STEPS) -> Episode:
     """One real episode of the policy's mean actions, cut after `steps`, with frames whatever the model reads."""
     env = make_task(task, policy.model)
     observer = RealObserver(policy.model, 1)
@@ -120,7 +120,7 @@ def film_policy(policy: Policy, task: str, *, seed: int = 10_000, steps: int = F
             qvel.append(info["qvel"])
     finally:
         env.close()
-    return data.Episode(
+    return Episode(
         state=np.stack(states).astype(np.float32),
         frames=np.stack(frames),
         action=np.stack(actions).astype(np.float32),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import InputError, data, metrics
+from wmenv import EpisodeStore, InputError, metrics
 
 from .baselines import train_real
 from .callbacks import RECORD_NAME, read_rows
@@ -144,9 +144,9 @@ def demo(
 
 def _learn(
     config: DemoConfig, ppo: ImagineConfig, out: Path, stages: Stages, progress: bool
-) -> tuple[data.EpisodeStore, WorldModel, Policy]:
+) -> tuple[EpisodeStore, WorldModel, Policy]:
     """The rounds of recording, training and imagining; each goes on from the model and the policy of the last."""
-    store: data.EpisodeStore | None = None
+    store: EpisodeStore | None = None
     model: WorldModel | None = None
     policy: Policy | None = None
     steps = config.imagine_steps // config.rounds

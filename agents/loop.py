@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmenv import InputError, data
+from wmenv import EpisodeStore, InputError
 
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
@@ -137,7 +137,7 @@ def round_folder(out: Path, number: int) -> Path:
 def _recorded(folder: Path, task: str) -> int:
     if not (folder / "meta" / "info.json").exists():
         return 0
-    return data.EpisodeStore.open(folder, task=task).num_steps
+    return EpisodeStore.open(folder, task=task).num_steps
 
 
 def _is_complete(model: Path) -> bool:
