@@ -145,7 +145,7 @@ class DemoConfig:
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
     behaviour: str = "explore"
-    rounds: int = 4
+    rounds: int = 3
     record_steps: int = 12_000
     heldout_steps: int = 3_000
     imagine_steps: int = 240_000

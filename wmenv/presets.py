@@ -52,8 +52,8 @@ PRESETS = {
     "tiny": Preset(
         vae_width=32, token_dim=16, grid=2, max_tokens=4,
         width=96, depth=3, heads=3, window_frames=6, window_state=3, history_frames=3, history_state=1, head_width=256,
-        denoise_steps=1, vae_steps=1800, vae_rows=16, vae_frames=4, vae_rate=2e-3,
-        steps=1600, rows=32, frames=8, rate=1.5e-3, starts=1024,
+        denoise_steps=1, vae_steps=1400, vae_rows=16, vae_frames=4, vae_rate=2e-3,
+        steps=1200, rows=32, frames=8, rate=1.5e-3, starts=1024,
     ),
     "small": Preset(
         vae_width=64, token_dim=16, grid=4, max_tokens=16,
