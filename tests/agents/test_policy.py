@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_the_old_policy(saved, monkeypatch):
 
     for name in ("write_bytes", "write_json"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"agents.policy_files.{name}", full)
+            patch.setattr(f"agents.policy_files.atomic.{name}", full)
             with pytest.raises(OSError, match="No space"):
                 policy.save(folder)
         np.testing.assert_array_equal(Policy.load(folder).act(obs), before)
