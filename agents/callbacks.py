@@ -65,9 +65,9 @@ class WandbWriter(KVWriter):
         except ImportError as error:
             raise InputError("wandb: expected it installed, got ImportError; pip install wandb") from error
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            project="wmenv", dir=str(folder), config=dict(config), mode=os.environ.get("WANDB_MODE", "offline")
-        )
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
+        quiet = wandb.Settings(silent=True)  # it would talk over the progress bar
+        self._run = wandb.init(project="wmenv", dir=str(folder), config=dict(config), mode=mode, settings=quiet)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Logs the finite numbers of one row."""
@@ -75,7 +75,7 @@ class WandbWriter(KVWriter):
 
     def close(self) -> None:
         """Ends the run."""
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 def make_writers(

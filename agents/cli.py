@@ -310,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return verb.run()
     except KeyboardInterrupt as stop:
-        say(f"wmenv: {stop}" if str(stop) else "wmenv: stopped; what was finished before is saved")
+        say(f"wmenv: {stop}" if str(stop) else "wmenv: stopped")
         return TERMINATED if stopped_by == signal.SIGTERM else INTERRUPTED
     except Exception as error:
         if not _is_users(error):

@@ -57,6 +57,7 @@ def dream_along(
 def stand(model: WorldModel, episode: Episode, begin: int) -> Any:
     """A dream of one row that has seen the observations of `episode` up to `begin`, and the actions between them."""
     seen = episode.frames if model.config.modality == "frames" else episode.state
+    assert seen is not None
     obs = torch.tensor(seen[: begin + 1], device=model.device)
     encoder = model.encoder_reset(obs[:1])
     latents = [encoder.latents[:, -1]]
@@ -89,6 +90,7 @@ def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequen
     for episode, caption in zip(chosen.values(), captions, strict=False):
         dreamed = dream_along(model, episode)
         if model.config.modality == "frames":
+            assert episode.frames is not None
             clips.append(Clip(real=episode.frames[: len(dreamed)], dreamed=dreamed, actions=caption))
         else:
             names = model.config.state_names[:TRACES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from wmenv import InputError
 
@@ -88,7 +88,7 @@ class PPOConfig:
         total = self.num_envs * self.rollout
         return next(size for size in range(max(total // self.minibatches, 2), total + 1) if total % size == 0)
 
-    def policy_fields(self) -> dict[str, object]:
+    def policy_fields(self) -> dict[str, Any]:
         """The fields that shape a new policy."""
         return {"hidden": self.hidden, "activation": self.activation, "log_std_init": self.log_std_init}
 
@@ -172,7 +172,7 @@ REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learnin
 Config = TypeVar("Config", bound=PPOConfig)
 
 
-def with_options(config: Config, options: Mapping[str, object]) -> Config:
+def with_options(config: Config, options: Mapping[str, Any]) -> Config:
     """`config` with some fields replaced.
 
     Raises:

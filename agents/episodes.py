@@ -73,12 +73,12 @@ def run_episodes(
         if len(fresh):
             episode_of[fresh] = begun + np.arange(len(fresh))
             begun += len(fresh)
-            observer.begin(fresh, [envs[row].reset(seed=int(seed + episode_of[row]))[0] for row in fresh])
+            observer.begin(fresh, [envs[int(row)].reset(seed=int(seed + episode_of[row]))[0] for row in fresh])
         rows = np.flatnonzero(episode_of >= 0)
         actions = actor.act(observer.read(rows), deterministic)
         going, next_obs = [], []
         for row, action in zip(rows, actions, strict=True):
-            obs, reward, terminated, truncated, _ = envs[row].step(action)
+            obs, reward, terminated, truncated, _ = envs[int(row)].step(action)
             episode = episode_of[row]
             returns[episode] += float(reward)
             lengths[episode] += 1

@@ -145,10 +145,12 @@ def evaluate(
             raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
     if task is not None and model is not None:
         raise InputError("task: expected either task or model, got both; evaluate twice")
-    if isinstance(policy, (str, Path)) and str(policy) not in PREDEFINED:
-        name, actor = str(policy), Policy.load(policy)
+    actor: Policy | Actor | str
+    if isinstance(policy, (str, Path)):
+        name = str(policy)
+        actor = name if name in PREDEFINED else Policy.load(policy)
     else:
-        name, actor = (str(policy) if isinstance(policy, str) else type(policy).__name__.lower()), policy
+        name, actor = type(policy).__name__.lower(), policy
     if model is not None:
         dreamed = load_model(model)
         _check_task(actor, dreamed.config.task)
@@ -223,7 +225,7 @@ def _real(
     try:
         for _ in range(min(num_envs, episodes)):
             envs.append(make_task(task, model, world=world))
-        space = envs[0].action_space
+        space: Any = envs[0].action_space
         actor = _actor(policy, space.low, space.high, seed)
         return run_episodes(actor, envs, RealObserver(model, len(envs)), episodes, seed, deterministic, progress)
     finally:

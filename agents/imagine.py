@@ -103,7 +103,7 @@ def start_policy(
         InputError: `init` reads observations or acts in a space of another size.
     """
     c = model.config
-    spaces = {
+    spaces: dict[str, Any] = {
         "task": c.task,
         "observation_dim": c.history * c.num_tokens * c.token_dim,
         "observation_bound": float(types.LATENT_BOUND),
@@ -121,7 +121,7 @@ def start_policy(
                 f"init: expected a policy with {name} {spaces[name]} as the model has, "
                 f"got {getattr(old.config, name)}; leave init out to start afresh"
             )
-    shape = {name: getattr(old.config, name) for name in config.policy_fields()}
+    shape: dict[str, Any] = {name: getattr(old.config, name) for name in config.policy_fields()}
     policy = Policy(PolicyConfig(**spaces, **shape, steps=old.config.steps), model=model, seed=seed)
     policy.network.load_state_dict(old.network.state_dict())
     return policy

@@ -133,7 +133,7 @@ class Policy:
     @cached_property
     def _scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         low, high = (np.asarray(x, np.float32) for x in (self.config.action_low, self.config.action_high))
-        return (low + high) / 2, (high - low) / 2
+        return ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 
     @property
     def model(self) -> WorldModel:
@@ -185,7 +185,7 @@ class Policy:
     def to_task_units(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions (B, A) from [-1, 1] to the task's own unit."""
         centre, half = self._scale
-        return centre + half * action
+        return (centre + half * action).astype(np.float32)
 
     def save(self, folder: str | Path, *, steps: int | None = None) -> Path:
         """Writes the policy; a kill at any moment leaves the old or the new one readable.
@@ -251,7 +251,7 @@ def network_options(config: PolicyConfig) -> dict[str, Any]:
 
 def _config_from(record: Mapping[str, Any]) -> PolicyConfig:
     names = {field.name for field in fields(PolicyConfig)}
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names}
     return PolicyConfig(**values)
 
 

@@ -37,7 +37,7 @@ def write_report(folder: str | Path, report: Mapping[str, Any], media: Media) ->
 def render(report: Mapping[str, Any], media: Media) -> str:
     """The page as HTML."""
     task = report["task"].removeprefix("wmenv/")
-    style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
     sections = [
         _head(report, task),
         returns_section(report),

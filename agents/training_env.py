@@ -48,7 +48,7 @@ class GuardedVecEnv(VecEnvWrapper):
         self._steps = 0
         self._env_threads = env_threads
 
-    def reset(self) -> NDArray[np.float32]:
+    def reset(self) -> Any:
         """Resets every environment and returns (B, O) observations."""
         with torch_threads(self._env_threads):
             obs = self.venv.reset()
@@ -61,7 +61,7 @@ class GuardedVecEnv(VecEnvWrapper):
         with torch_threads(self._env_threads):
             self.venv.step_async(self._centre + self._half * np.clip(actions, -1.0, 1.0))
 
-    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    def step_wait(self) -> Any:
         """Returns observations, rewards, dones and infos.
 
         Raises:
@@ -74,7 +74,7 @@ class GuardedVecEnv(VecEnvWrapper):
         self._check("observation", obs)
         return obs, rewards, dones, infos
 
-    def _check(self, name: str, values: NDArray[Any]) -> None:
+    def _check(self, name: str, values: Any) -> None:
         finite = np.isfinite(values)
         if not finite.all():
             where = int(np.argwhere(~finite)[0][0])

@@ -246,7 +246,7 @@ def test_tensorboard_and_wandb_are_written_when_asked_for(tmp_path, monkeypatch)
         def log(self, row, step):
             calls.append((row, step))
 
-        def finish(self, quiet):
+        def finish(self):
             calls.append("finished")
 
     import wandb
