@@ -1,5 +1,6 @@
 """Ops whose layout is ours; each has a plain-torch definition of correct, a GPU form joins only when it is faster."""
 
-from .attention import frame_attention, frame_attention_reference
+from .attention import cache_attention, frame_attention, frame_attention_reference
+from .linear import Linear, linear, linear_reference
 
-__all__ = ["frame_attention", "frame_attention_reference"]
+__all__ = ["Linear", "cache_attention", "frame_attention", "frame_attention_reference", "linear", "linear_reference"]

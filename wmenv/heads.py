@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kernels import Linear
+
 
 class TransitionHeads(nn.Module):
     """Two small MLPs over (z_before, z_after, action): reward in the task's unit, and the logit of termination.
@@ -21,9 +23,7 @@ class TransitionHeads(nn.Module):
         size = 2 * num_tokens * token_dim + action_dim
 
         def mlp() -> nn.Sequential:
-            return nn.Sequential(
-                nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
-            )
+            return nn.Sequential(Linear(size, width), nn.SiLU(), Linear(width, width), nn.SiLU(), Linear(width, 1))
 
         self.reward, self.termination = mlp(), mlp()
         self.register_buffer("change_scale", torch.ones(num_tokens, token_dim))

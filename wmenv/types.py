@@ -1,6 +1,6 @@
 """The records that pass between the world model and whoever steps it, and how rows of them are moved.
 
-# B envs, L layers, W cached frames, N tokens, D width, H history, C token channels
+# B envs, L layers, W window, K columns of the cache, d head width, N tokens, H history, C token channels
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ LATENT_BOUND = 10.0
 
 
 class DreamState(NamedTuple):
-    """Everything that the next dreamed step needs. The caller owns it; a step never changes it in place."""
+    """Everything that the next dreamed step needs. The caller owns it; a step changes it in place only if told to."""
 
-    keys: Tensor  # (B, L, W, N, D) rotated keys of the cached frames, in ring order
-    values: Tensor  # (B, L, W, N, D)
-    cached: Tensor  # (B, W) bool; False where a slot holds no frame yet
-    position: Tensor  # (B,) long, number of frames committed so far; the next slot is position % W
+    keys: Tensor  # (B, heads, L, K, d) rotated keys of the cached frames, see `wmenv.cache.FrameCache`
+    values: Tensor  # (B, heads, L, K, d)
+    cached: Tensor  # (B, W + 1) bool; False where a slot holds no frame
+    position: Tensor  # (B,) long, number of frames committed so far; the next slot is position % (W + 1)
     latents: Tensor  # (B, H, N, C) the last H latents, oldest first
 
 

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .cache import FrameCache
+from .cache import FrameCache, copy_cache
 from .card import write_card
 from .checkpoint import CONFIG, WEIGHTS, load_tensors, read_json, read_tensors
 from .config import WorldModelConfig
-from .dynamics import Dynamics, DynamicsConfig, commit, new_cache
+from .dynamics import Dynamics, DynamicsConfig, NextFrame, new_cache
 from .errors import CheckpointError, InputError
 from .heads import TransitionHeads
-from .sampling import denoise_frame
+from .sampling import denoise
 from .tokenizers import FrameVAE, FrameVAEConfig, StateTokenizer, Tokenizer
 from .types import LATENT_BOUND, DreamState, EncoderState, StepOutput, gather_rows
 
@@ -108,7 +108,7 @@ class WorldModel(nn.Module):
                 f"index: expected 0 to {self.num_starts - 1}, got {int(index.min())} to {int(index.max())}"
             )
         if self._pages is None:
-            row_bytes = 2 * 4 * self.config.depth * self.config.window * self.config.num_tokens * self.config.width
+            row_bytes = 8 * self.config.depth * (self.config.window + 1) * self.config.num_tokens * self.config.width
             if row_bytes * self.num_starts > PAGES_LIMIT:
                 return self._prefill(index)
             self._pages = self._prefill(torch.arange(self.num_starts, device=self.device))
@@ -124,31 +124,33 @@ class WorldModel(nn.Module):
             valid: (B, P) bool, False before the episode began.
         """
         cache = new_cache(self.dynamics, len(latents))
-        base, clean = latents[:, 0], torch.zeros(len(latents), device=self.device)
+        base, clean = latents[:, 0], torch.zeros(1, device=self.device)
         for t in range(latents.shape[1]):
-            cache = commit(self.dynamics, cache, base, latents[:, t], clean, actions[:, t], valid[:, t])
+            frame = NextFrame.begin(self.dynamics, cache, actions[:, t])
+            cache = frame.commit(base, latents[:, t], clean, valid[:, t])
             base = latents[:, t]
         return DreamState(*cache, latents[:, -self.config.history :].clone())
 
     @torch.no_grad()
-    def step(self, state: DreamState, action: Tensor, noise: Tensor) -> StepOutput:
+    def step(self, state: DreamState, action: Tensor, noise: Tensor, *, consume: bool = False) -> StepOutput:
         """Dream one control step of every row.
 
         Args:
-            state: as `start` or the last `step` returned it; left as it is.
+            state: as `start` or the last `step` returned it; left as it is, unless it is consumed.
             action: (B, A) float32 in the task's own units; clipped to the task's action box, as its motors do.
             noise: (B, S, N, C) standard normal; S denoising steps are made.
+            consume: write into `state`'s tensors instead of copies of them; `state` must then not be used again.
 
         Returns:
             The new state, the reward (B,) and the probability of termination (B,).
         """
         action = self.unit_action(action)
         cache = FrameCache(state.keys, state.values, state.cached, state.position)
+        frame = NextFrame.begin(self.dynamics, cache if consume else copy_cache(cache), action)
         before = state.latents[:, -1]
-        after = denoise_frame(self.dynamics, cache, before, action, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
+        after = denoise(frame, before, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
         reward, termination = self.heads.read(before, after, action)
-        clean = torch.zeros_like(reward)
-        cache = commit(self.dynamics, cache, before, after, clean, action)
+        cache = frame.commit(before, after, reward.new_zeros(1))
         latents = torch.cat((state.latents[:, 1:], after.unsqueeze(1)), dim=1)
         return StepOutput(DreamState(*cache, latents), reward, termination)
 

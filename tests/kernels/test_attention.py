@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import frame_attention, frame_attention_reference
+from kernels import cache_attention, frame_attention, frame_attention_reference
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2}
 SHAPES = [(1, 1, 1, 1, 8), (2, 3, 7, 2, 8), (3, 12, 12, 3, 32), (2, 4, 65, 1, 16)]  # B, Q, K, H, d
@@ -73,3 +73,16 @@ def test_equals_the_reference_on_a_gpu(dtype):
     tolerance = {torch.float32: 1e-4, torch.bfloat16: 3e-2}[dtype]
     out = frame_attention(q, k, v, visible)
     torch.testing.assert_close(out, frame_attention_reference(q, k, v, visible), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 8, 200, 2, 16)])  # the last one is above the switch to fused attention
+def test_over_a_cache_equals_the_reference(shape, dtype):
+    """The cache is a view: head by head, one of several layers."""
+    q, k, v, visible = draw(shape, dtype, broadcast=True)
+    cache = [torch.stack((x, torch.full_like(x, torch.nan)), 2).permute(0, 3, 2, 1, 4).contiguous() for x in (k, v)]
+    bias = torch.zeros(visible.shape[0], visible.shape[2], dtype=dtype).masked_fill(~visible[:, 0], -torch.inf)
+    out = cache_attention(q.transpose(1, 2).contiguous(), cache[0][:, :, 0], cache[1][:, :, 0], bias)
+    wanted = frame_attention_reference(q, k, v, visible).transpose(1, 2)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out, wanted, rtol=0, atol=TOLERANCE[dtype])

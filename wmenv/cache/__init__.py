@@ -1,5 +1,25 @@
 """What the dynamics remembers between steps."""
 
-from .ring import FrameCache, empty_cache, write_frame
+from .ring import (
+    FrameCache,
+    FrameSlot,
+    advance,
+    copy_cache,
+    empty_cache,
+    next_slot,
+    visible_frames,
+    write_layer,
+    write_sink,
+)
 
-__all__ = ["FrameCache", "empty_cache", "write_frame"]
+__all__ = [
+    "FrameCache",
+    "FrameSlot",
+    "advance",
+    "copy_cache",
+    "empty_cache",
+    "next_slot",
+    "visible_frames",
+    "write_layer",
+    "write_sink",
+]

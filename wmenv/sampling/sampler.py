@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..cache import FrameCache
-from ..dynamics import Dynamics, estimate
+from ..cache import FrameCache, copy_cache
+from ..dynamics import Dynamics, NextFrame
 from .schedule import check_schedule
 
 
@@ -37,13 +37,18 @@ def denoise_frame(dynamics: Dynamics, cache: FrameCache, base: Tensor, action: T
     Returns:
         (B, N, C).
     """
+    return denoise(NextFrame.begin(dynamics, copy_cache(cache), action), base, noise)
+
+
+def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
+    """As `denoise_frame`, for a frame that has been begun and is then to be committed."""
     steps = noise.shape[1]
     noised = noise[:, 0]
     for step in range(steps):
-        level = torch.full((base.shape[0],), 1 - step / steps, device=base.device)
-        answer = estimate(dynamics, cache, base, noised, level, action)
-        noised = euler(noised, answer, level[:, None, None], level[:, None, None] - 1 / steps)
-    return base + dynamics.delta_scale * noised
+        level = torch.full((1,), 1 - step / steps, device=base.device)
+        answer = frame.estimate(base, noised, level)
+        noised = euler(noised, answer, level, level - 1 / steps)
+    return base + frame.dynamics.delta_scale * noised
 
 
 def sample_clip(

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from tests.wmenv.tiny import random_dynamics
-from wmenv.dynamics import commit, estimate, new_cache
+from wmenv.dynamics import commit, new_cache
 from wmenv.errors import InputError
-from wmenv.sampling import autoregressive, denoise_frame, full_sequence, pyramid, sample_clip, sampler
+from wmenv.sampling import autoregressive, denoise, denoise_frame, full_sequence, pyramid, sample_clip, sampler
 
 MEAN, SPREAD = 0.7, 0.4
 B, N, C, A = 3, 3, 2, 2
@@ -28,14 +28,10 @@ def expected(noised: Tensor, level: Tensor) -> Tensor:
 
 
 @pytest.fixture
-def gaussian(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A dynamics that always knows the expected change."""
-
-    def oracle(dynamics, cache, base, noised, level, action):
-        return expected(noised, level[:, None, None])
-
-    monkeypatch.setattr(sampler, "estimate", oracle)
-    return SimpleNamespace(delta_scale=torch.tensor(2.0, dtype=torch.float64))
+def gaussian() -> SimpleNamespace:
+    """A frame whose expected change is known at every level."""
+    dynamics = SimpleNamespace(delta_scale=torch.tensor(2.0, dtype=torch.float64))
+    return SimpleNamespace(dynamics=dynamics, estimate=lambda base, noised, level: expected(noised, level))
 
 
 def noise(steps: int, *shape: int) -> Tensor:
@@ -45,7 +41,7 @@ def noise(steps: int, *shape: int) -> Tensor:
 
 def test_one_step_gives_the_expected_change(gaussian):
     base = noise(9)[:, 0]
-    after = denoise_frame(gaussian, None, base, torch.zeros(B, A), noise(1))
+    after = denoise(gaussian, base, noise(1))
     torch.testing.assert_close(after, base + 2 * MEAN)
 
 
@@ -55,7 +51,7 @@ def test_many_steps_follow_the_flow(gaussian):
     start = noise(1)
     for steps in (64, 128, 256):
         eps = torch.cat((start, noise(steps)[:, 1:]), 1)
-        after = denoise_frame(gaussian, None, base, torch.zeros(B, A), eps)
+        after = denoise(gaussian, base, eps)
         errors.append((after - base - 2 * (MEAN + SPREAD * start[:, 0])).abs().max().item())
     assert errors[2] < 0.02
     assert errors[0] / errors[1] == pytest.approx(2, abs=0.2) and errors[1] / errors[2] == pytest.approx(2, abs=0.2)
@@ -130,16 +126,16 @@ def test_an_untrained_model_dreams_the_last_frame(steps: int):
     torch.testing.assert_close(after, base, rtol=0, atol=1e-9)
 
 
-def test_the_steps_are_the_levels_that_were_trained(monkeypatch: pytest.MonkeyPatch):
-    dynamics, levels = random_dynamics(), []
+def test_the_steps_are_the_levels_that_were_trained(gaussian):
+    levels = []
 
-    def spy(*args):
-        levels.append(args[4].clone())
-        return estimate(*args)
+    def spy(base, noised, level):
+        levels.append(level.item())
+        return noised
 
-    monkeypatch.setattr(sampler, "estimate", spy)
-    denoise_frame(dynamics, new_cache(dynamics, B), noise(9)[:, 0], torch.zeros(B, A).double(), noise(4))
-    torch.testing.assert_close(torch.stack(levels), torch.tensor([1, 0.75, 0.5, 0.25]).unsqueeze(1).expand(4, B))
+    gaussian.estimate = spy
+    denoise(gaussian, noise(9)[:, 0], noise(4))
+    assert levels == [1, 0.75, 0.5, 0.25]
 
 
 def test_a_schedule_for_other_frames_is_refused():
