@@ -79,13 +79,13 @@ def line_chart(
     x_scale = _scale(min(xs), max(xs), left, WIDTH - right)
     y_scale = _scale(min(y_ticks[0], *ys), max(y_ticks[-1], *ys), height - bottom, top)
     parts = [_text("axis", 0, 14, y_label)]
-    for value in y_ticks:
+    for value, text in zip(y_ticks, tick_labels(y_ticks), strict=True):
         y = y_scale(value)
         parts.append(_line("grid", left, y, WIDTH - right, y))
-        parts.append(_text("tick end", left - 8, y + 4, number(value)))
-    for value in x_ticks:
+        parts.append(_text("tick end", left - 8, y + 4, text))
+    for value, text in zip(x_ticks, tick_labels(x_ticks), strict=True):
         if min(xs) <= value <= max(xs):
-            parts.append(_text("tick mid", x_scale(value), height - bottom + 20, number(value)))
+            parts.append(_text("tick mid", x_scale(value), height - bottom + 20, text))
     middle = (left + WIDTH - right) / 2
     parts.append(_text("axis mid", middle, height - 4, x_label))
     ends = _spread([y_scale(line.y[-1]) for line in lines], 17, top, height - bottom)
@@ -119,10 +119,10 @@ def interval_chart(rows: Sequence[Interval], *, x_label: str, title: str = "") -
     scale = _scale(min(values + marks), max(values + marks), left, WIDTH - right)
     bottom = top + step * len(rows)
     parts = []
-    for value in marks:
+    for value, text in zip(marks, tick_labels(marks), strict=True):
         x = scale(value)
         parts.append(_line("grid", x, top, x, bottom))
-        parts.append(_text("tick mid", x, bottom + 18, number(value)))
+        parts.append(_text("tick mid", x, bottom + 18, text))
     parts.append(_text("axis mid", (left + WIDTH - right) / 2, height - 4, x_label))
     for index, row in enumerate(rows):
         y = top + step * (index + 0.5)
@@ -178,9 +178,16 @@ def number(value: float) -> str:
     """A number as a person writes it: 1,234 or 12.3 or 0.0123."""
     if value == 0:
         return "0"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−")
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """The round numbers of an axis, each with the digits that tell it from the next."""
+    step = min((b - a for a, b in zip(values, values[1:], strict=False)), default=1.0)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    digits += 0 if abs(step * 10**digits - round(step * 10**digits)) < 1e-6 else 1
+    return [f"{value:,.{digits}f}".replace("-", "−") if value else "0" for value in values]
 
 
 def duration(seconds: float) -> str:

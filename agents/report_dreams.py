@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,6 +16,7 @@ from .charts import Line, number
 from .media import mp4_uri, png_uri, side_by_side
 
 STRIP_STEPS = (0, 5, 10, 15, 20, 30, 40, 49)
+MIN_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,16 +93,24 @@ def clips_section(report: Mapping[str, Any], media: Media) -> str:
     ]
     for clip in media.clips:
         film = side_by_side(clip.real, clip.dreamed)
-        seconds = len(film) / media.fps
+        slower = slow_motion(len(film) / media.fps)
+        speed = "" if slower == 1 else f", shown {slower} times slower"
         parts.append(
-            f'<figure><div class="pair"><span>real</span><span>dreamed</span></div>{_video(mp4_uri(film, media.fps))}'
-            f"<figcaption>{len(film)} frames, {seconds:.1f} s; {escape(clip.actions)}.</figcaption></figure>"
+            '<figure><div class="pair"><span>real</span><span>dreamed</span></div>'
+            f"{_video(mp4_uri(film, media.fps / slower))}<figcaption>{len(film) / media.fps:.1f} s{speed}; "
+            f"{escape(clip.actions)}.</figcaption></figure>"
         )
     if media.clips:
         parts.append(_strip(media.clips[0], media.fps))
     for trace in media.traces:
+        parts.append(f"<p>{escape(trace.actions[:1].upper() + trace.actions[1:])}:</p>")
         parts += [_trace(trace, k, media.fps) for k in range(len(trace.names))]
     return "\n".join(parts)
+
+
+def slow_motion(seconds: float) -> int:
+    """How many times slower a film is shown, so that a second's worth of it can be followed; at most 4."""
+    return min(4, max(1, math.ceil(MIN_SECONDS / seconds)))
 
 
 def _strip(clip: Clip, fps: float) -> str:
@@ -147,10 +157,26 @@ def horizon_section(report: Mapping[str, Any]) -> str:
         lines, x_label="steps dreamed since the start", y_label=str(errors.get("unit", "error")), from_zero=True
     )
     return (
-        "<h2>How long can it be trusted?</h2>\n<p>A dream drifts: errors feed on errors. This is the mean distance "
-        "between dream and reality, on episodes that the model was never trained on, after so many steps. Two cheap "
-        "guesses stand beside it: that nothing changes any more, and a linear model fitted to the same data. A model "
-        f"above either of them would be worthless.</p>\n<figure>{chart}</figure>"
+        "<h2>How long can it be trusted?</h2>\n<p>A dream drifts: errors feed on errors. This is how far dream and "
+        "reality are apart (root mean square) after so many steps, on episodes that the model was never trained on. "
+        "Two cheap guesses stand beside it: that nothing changes any more, and a linear model fitted to the same data. "
+        f"{_below(errors)}</p>\n<figure>{chart}</figure>"
+    )
+
+
+def _below(errors: Mapping[str, Any]) -> str:
+    """Whether the dream is better than both guesses, as far as was measured."""
+    rivals = [errors[key] for key in ("copy_last", "linear") if key in errors]
+    worse = [
+        h
+        for h, dream, *others in zip(errors["horizons"], errors["dream"], *rivals, strict=True)
+        if dream >= min(others)
+    ]
+    if not worse:
+        return f"The dream stays below both, at every step up to {errors['horizons'][-1]}."
+    return (
+        f"A world model should stay below both; this one does not at {len(worse)} of {len(errors['horizons'])} steps, "
+        f"first at step {worse[0]}."
     )
 
 
@@ -165,10 +191,10 @@ def curve_section(report: Mapping[str, Any]) -> str:
     page = (
         "<h2>How did it learn?</h2>\n<p>The return of the dreamed episodes while PPO learned in them. A dreamed "
         f"episode is cut after {report['dream_horizon']} steps and may begin at any recorded moment, so these numbers "
-        f"cannot be compared with those above; what counts is that they rise.{_belief(report)}</p>\n"
+        f"cannot be compared with those above. {_trend(curve['returns'])}{_belief(report)}</p>\n"
         f"<figure>{chart}</figure>"
     )
-    if real.get("steps"):
+    if len(real.get("steps", ())) > 2:
         other = charts.line_chart(
             [Line(name="on the real task", x=real["steps"], y=real["returns"], role="real")],
             x_label="real steps",
@@ -179,6 +205,12 @@ def curve_section(report: Mapping[str, Any]) -> str:
             f"\n<p>And PPO on the real task, with as many real steps as were recorded:</p>\n<figure>{other}</figure>"
         )
     return page
+
+
+def _trend(returns: Sequence[float]) -> str:
+    tenth = max(1, len(returns) // 10)
+    first, last = (sum(part) / tenth for part in (returns[:tenth], returns[-tenth:]))
+    return f"From the first tenth of the training to the last they went from {number(first)} to {number(last)}."
 
 
 def _belief(report: Mapping[str, Any]) -> str:

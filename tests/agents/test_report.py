@@ -17,7 +17,7 @@ from agents.callbacks import JsonlWriter, make_writers, read_rows
 from agents.machine import PeakMemory, hardware, versions
 from agents.media import mp4_bytes, png_bytes, side_by_side
 from agents.report import render, write_report
-from agents.report_dreams import Clip, Media, Trace
+from agents.report_dreams import Clip, Media, Trace, slow_motion
 from agents.report_returns import verdict
 from agents.results import stored_arm
 
@@ -50,7 +50,7 @@ def _report(**changes):
         "dream_horizon": 200,
         "speed": {"real_camera_fps": 1000.0, "dream_fps": 5000.0, "ratio": 5.0, "num_dreams": 256},
         "horizon_error": {"horizons": horizons, "dream": horizons, "copy_last": horizons, "linear": horizons},
-        "learning_curve": {"steps": [1, 2, 3], "returns": [1.0, float("nan"), 3.0]},
+        "learning_curve": {"steps": [1, 2, 3], "returns": [1.0, 2.0, 3.0]},
         "wall_seconds": {"record": 5.0, "train": 200.0, "total": 205.0},
         "peak_memory_gib": 1.5,
         "versions": {"torch": "2"},
@@ -150,6 +150,37 @@ def test_the_share_is_counted_from_the_better_of_random_and_zero():
     assert "it comes from a file" in page
     missing = render(_report(), Media(fps=25.0))
     assert "No result is stored for PPO with 300,000 real steps" in missing
+
+
+def test_the_page_says_where_the_dream_is_no_better_than_a_guess():
+    horizons = [1, 2, 3]
+    good = {"horizons": horizons, "dream": [1, 2, 3], "copy_last": [2, 3, 4], "linear": [3, 3, 4]}
+    assert "stays below both, at every step up to 3" in render(_report(horizon_error=good), Media(fps=25.0))
+    bad = good | {"linear": [3, 1.5, 4]}
+    assert "does not at 1 of 3 steps, first at step 2" in render(_report(horizon_error=bad), Media(fps=25.0))
+
+
+def test_the_page_tells_the_trend_it_was_given():
+    curve = {"steps": list(range(20)), "returns": [float(20 - i) for i in range(20)]}
+    assert "went from 19.5 to 1.5" in render(_report(learning_curve=curve), Media(fps=25.0))
+
+
+@pytest.mark.parametrize(("seconds", "slower"), [(1.0, 3), (10.0, 1), (0.1, 4), (2.0, 2)])
+def test_short_films_are_slowed(seconds, slower):
+    assert slow_motion(seconds) == slower
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([-15.0, -14.9, -14.8], ["−15.0", "−14.9", "−14.8"]),
+        ([0.0, 2.5, 5.0], ["0", "2.5", "5.0"]),
+        ([0.0, 0.25, 0.5], ["0", "0.25", "0.50"]),
+        ([100000.0, 200000.0], ["100,000", "200,000"]),
+    ],
+)
+def test_tick_labels_tell_neighbours_apart(values, texts):
+    assert charts.tick_labels(values) == texts
 
 
 def test_films_are_h264_that_browsers_play():
