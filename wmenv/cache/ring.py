@@ -17,8 +17,8 @@ from torch import Tensor
 class FrameCache(NamedTuple):
     """Keys and values of committed frames. Attention does not mind their order, since keys are rotated by time.
 
-    The frame to come has the slot position % (W + 1). What lies there, and in the last column, which is kept free for
-    the attention sink, has no meaning between steps.
+    The frame to come has the slot position % (W + 1); what lies there has no meaning between steps. The last column
+    holds the attention sink, which everyone always sees.
     """
 
     keys: Tensor  # (B, H, L, (W + 1) * N + 1, d)

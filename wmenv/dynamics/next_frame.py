@@ -17,7 +17,7 @@ from torch.nn.functional import pad, silu
 
 from kernels import cache_attention, linear
 
-from ..cache import FrameCache, FrameSlot, advance, next_slot, visible_frames, write_layer, write_sink
+from ..cache import FrameCache, FrameSlot, advance, next_slot, visible_frames, write_layer
 from .dit import Dynamics
 
 
@@ -33,23 +33,17 @@ class NextFrame:
     cache: FrameCache
     slot: FrameSlot
     action: Tensor  # (B, D) embedded
-    turn: Tensor  # (B, 1, 1, N, d / 2) complex of length 1, by which keys and queries are turned
-    qkv: list[Tensor]  # L of (3 D, D), channels of keys and queries side by side
+    turn: Tensor  # (B, 1, 1, N, d / 2) complex of length 1, by which queries and keys are turned
 
     @classmethod
     @torch.no_grad()
     def begin(cls, dynamics: Dynamics, cache: FrameCache, action: Tensor) -> NextFrame:
         """The frame that `action` (B, A) in [-1, 1] leads to; `cache` will be written in place."""
         angle = dynamics.angles(cache.position)[:, None, None]
-        qkv = []
-        for layer, block in enumerate(dynamics.blocks):
-            q_and_k, v = block.qkv.weight.tensor_split((2 * dynamics.config.width,))
-            q_and_k = side_by_side(q_and_k.unflatten(0, (2 * block.heads, -1))).flatten(0, 1)
-            qkv.append(torch.cat((q_and_k, v)))
-            sink = (block.sink_key * block.timeless).unsqueeze(-1)
-            write_sink(cache, layer, side_by_side(sink).squeeze(-1), block.sink_value)
         turn = torch.complex(angle.cos(), angle.sin())
-        return cls(dynamics, cache, next_slot(cache), dynamics.action(action), turn, qkv)
+        if cache.keys.dtype == torch.float64:
+            turn = turn.to(torch.complex128)
+        return cls(dynamics, cache, next_slot(cache), dynamics.action(action), turn)
 
     @torch.no_grad()
     def estimate(self, base: Tensor, noised: Tensor, level: Tensor) -> Tensor:
@@ -57,7 +51,7 @@ class NextFrame:
         condition = silu(self.action + self.dynamics.level(level, target=True))
         x = self.dynamics.tokens(noised, base)
         bias = self._bias(committing=False)
-        for layer in range(len(self.qkv)):
+        for layer in range(len(self.dynamics.blocks)):
             x = self._block(layer, x, condition, bias)
         return self.dynamics.answer(x, condition)
 
@@ -69,7 +63,7 @@ class NextFrame:
         """
         condition = silu(self.action + self.dynamics.level(level, target=False))
         x = self.dynamics.tokens((latent - base) / self.dynamics.delta_scale, latent)
-        bias, last = self._bias(committing=True), len(self.qkv) - 1
+        bias, last = self._bias(committing=True), len(self.dynamics.blocks) - 1
         for layer in range(last):
             x = self._block(layer, x, condition, bias)
         self._block(last, x, condition, bias, keys_only=True)
@@ -84,15 +78,15 @@ class NextFrame:
 
     def _block(self, layer: int, x: Tensor, condition: Tensor, bias: Tensor, *, keys_only: bool = False) -> Tensor:
         """One block over x (B, N, D), in place. With `keys_only` it ends once keys and values are in the cache."""
-        block, weight = self.dynamics.blocks[layer], self.qkv[layer]
+        block = self.dynamics.blocks[layer]
         b, n, d = x.shape
         parts = 2 if keys_only else 6
         shift_scale = linear(condition, block.modulation.weight[: parts * d], block.modulation.bias[: parts * d])
         shift, scale, *rest = shift_scale.unsqueeze(1).chunk(parts, dim=-1)  # (B, 1, D) each
-        qkv = linear(modulated(x, shift, scale), weight[d if keys_only else 0 :])
-        qkv = qkv.unflatten(-1, (-1, block.heads, d // block.heads)).permute(0, 2, 3, 1, 4).contiguous()
-        qk = turned(qkv[:, :-1] * inverse_rms(qkv[:, :-1]), self.turn)  # (B, 2, H, N, d), or (B, 1, H, N, d)
-        write_layer(self.cache, self.slot, layer, qk[:, -1], qkv[:, -1])
+        qkv = linear(modulated(x, shift, scale), block.qkv.weight[d if keys_only else 0 :])
+        qkv = qkv.unflatten(-1, (-1, block.heads, d // block.heads)).permute(0, 2, 3, 1, 4)  # (B, 3 or 2, H, N, d)
+        qk, v = turned(qkv[:, :-1], self.turn), qkv[:, -1].contiguous()
+        write_layer(self.cache, self.slot, layer, qk[:, -1], v)
         if keys_only:
             return x
         keys, values = self.cache.keys[:, :, layer], self.cache.values[:, :, layer]
@@ -115,13 +109,19 @@ def inverse_rms(x: Tensor) -> Tensor:
 
 
 def turned(x: Tensor, turn: Tensor) -> Tensor:
-    """Keys or queries (..., d), whose pairs lie side by side, turned by (..., d / 2) complex numbers of length 1."""
-    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)
+    """Queries or keys (..., d), RMS-normed and turned by complex numbers (..., d / 2) of length 1, as in `rope.rotate`.
+
+    A pair of channels i, i + d / 2 is one complex number, so that they come out as neighbours. Products of queries and
+    keys do not mind an order that both share.
+    """
+    pairs = torch.empty(*x.shape[:-1], x.shape[-1] // 2, dtype=turn.dtype, device=x.device)
+    torch.complex(*x.to(turn.real.dtype).chunk(2, dim=-1), out=pairs)
+    out = torch.view_as_real(pairs).flatten(-2)
+    out.mul_(inverse_rms(out))
+    pairs.mul_(turn)
+    return out
 
 
 def side_by_side(x: Tensor) -> Tensor:
-    """Channels (..., d, any) in the order 0, d / 2, 1, d / 2 + 1, ..: those that turn together as neighbours.
-
-    Products of queries and keys do not mind an order that both share, and a pair of neighbours is a complex number.
-    """
-    return x.unflatten(-2, (2, -1)).transpose(-3, -2).flatten(-3, -2)
+    """The channels of x (..., d) in the order in which `turned` leaves them."""
+    return x.unflatten(-1, (2, -1)).mT.flatten(-2)

@@ -102,4 +102,5 @@ def test_an_estimate_without_a_past_looks_at_the_sink():
     said = estimate(dynamics, cache, *now)
     assert said.isfinite().all()
     dynamics.blocks[0].sink_value.add_(1)
-    assert (estimate(dynamics, cache, *now) - said).abs().amax() > 1e-6
+    assert torch.equal(estimate(dynamics, cache, *now), said), "a cache holds the sinks that it was made with"
+    assert (estimate(dynamics, new_cache(dynamics, B), *now) - said).abs().amax() > 1e-6
