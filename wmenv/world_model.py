@@ -38,6 +38,9 @@ class WorldModel(nn.Module):
         >>> out = model.step(state, torch.zeros(2, 1), torch.randn(2, 1, *model.latent_shape))  # doctest: +SKIP
     """
 
+    steps_in_place = True
+    """`step` takes `consume=True`."""
+
     def __init__(self, config: WorldModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -139,7 +142,7 @@ class WorldModel(nn.Module):
             state: as `start` or the last `step` returned it; left as it is, unless it is consumed.
             action: (B, A) float32 in the task's own units; clipped to the task's action box, as its motors do.
             noise: (B, S, N, C) standard normal; S denoising steps are made.
-            consume: write into `state`'s tensors instead of copies of them; `state` must then not be used again.
+            consume: write into `state`'s tensors instead of copies of them; `state` must then not be stepped again.
 
         Returns:
             The new state, the reward (B,) and the probability of termination (B,).

@@ -108,12 +108,13 @@ class DreamCore:
         begun, start = self.begin(state.seed[index], state.counter[index], start)
         return CoreReset(write_rows(state, index, begun, consume=consume), begun, start)
 
-    def step(self, state: CoreState, action: Tensor) -> CoreStep:
-        """One dreamed step of every row; `state` is left as it is. Resets nothing.
+    def step(self, state: CoreState, action: Tensor, *, consume: bool = False) -> CoreStep:
+        """One dreamed step of every row. Resets nothing.
 
         Args:
-            state: B rows.
+            state: B rows; left as they are, unless they are consumed.
             action: (B, A) float32, finite and within the action box.
+            consume: let the model write into `state`'s tensors if it can; `state` must then not be stepped again.
         """
         c = self.model.config
         noise = normal(state.seed, state.counter, (self.steps, c.num_tokens, c.token_dim))

@@ -36,7 +36,11 @@ class DreamConfig(Protocol):
 
 
 class DreamModel(Protocol):
-    """A world model that can be dreamed in. Every method is pure and works row by row."""
+    """A world model that can be dreamed in. Every method is pure and works row by row.
+
+    If a model has an attribute `steps_in_place` that is True, its `step` also takes `consume=True`, which allows it to
+    write into the state that it is given; the environment never steps that state again.
+    """
 
     config: DreamConfig
     num_starts: int

@@ -159,7 +159,7 @@ class DreamVectorEnv(VectorEnv):
                 'call reset(options={"reset_mask": ended}) first'
             )
         action = torch.from_numpy(read.read_actions(actions, self.action_space)).to(self.device)
-        out = self.core.step(state, action)
+        out = self.core.step(state, action, consume=True)
         reward, terminated, truncated, diverged = self._to_host(out)
         obs = self._observe(out.state)
         ended = terminated | truncated
