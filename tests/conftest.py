@@ -1,4 +1,4 @@
-"""What all tests share: Ctrl-C works in them and in what they start, even where the shell that started them ignores it."""
+"""What all tests share: Ctrl-C works in them and in what they start, even where their shell ignores it."""
 
 import signal
 

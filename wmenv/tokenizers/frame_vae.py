@@ -31,7 +31,8 @@ class FrameVAEConfig:
         image_size: S, a multiple of 32.
         token_dim: C, channels per token.
         width: channels at a quarter of the resolution; twice as many at each halving.
-        grid: G; N = G * G tokens, which are slots for numbers, not places in the picture. S / (16 * G) must be a power of two.
+        grid: G; N = G * G tokens, which are slots for numbers, not places in the picture. S / (16 * G) must be a power
+            of two.
     """
 
     image_size: int
