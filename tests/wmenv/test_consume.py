@@ -42,6 +42,15 @@ def test_a_consumed_state_still_says_where_it_stood():
         assert torch.equal(a, b)
 
 
+def test_environments_step_their_model_in_place():
+    envs = DreamVectorEnv(make_model(), 4, horizon=50)
+    envs.reset(seed=0)
+    place = envs._live_state().dream.keys.data_ptr()
+    for _ in range(5):
+        envs.step(np.zeros((4, 1)))
+    assert envs._live_state().dream.keys.data_ptr() == place
+
+
 def test_starts_are_not_written():
     model = make_model()
     envs = DreamVectorEnv(model, 4, horizon=3)

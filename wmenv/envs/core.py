@@ -121,6 +121,8 @@ class DreamCore:
         with torch.no_grad():
             if self.batch_invariant:
                 out = run_in_chunks(self.model.step, state.seed, state.dream, action, noise)
+            elif consume and getattr(self.model, "steps_in_place", False):
+                out = self.model.step(state.dream, action, noise, consume=True)  # type: ignore[call-arg]
             else:
                 out = self.model.step(state.dream, action, noise)
             # One sum is finite only if all its terms are; latents, rewards and probabilities are far from overflowing.

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from ..errors import InputError
+from ..memory import keep_freed_memory
 from . import options as read
 from .core import CoreState, CoreStep, clone, fork_row
 from .invariant import map_rows
@@ -93,6 +94,7 @@ class DreamVectorEnv(VectorEnv):
         }
         self._state: CoreState | None = None
         self._ended = np.zeros(self.num_envs, dtype=bool)
+        keep_freed_memory()
 
     @property
     def horizon(self) -> int:
