@@ -142,7 +142,7 @@ def _quality(model: WorldModel, store: EpisodeStore) -> dict[str, Any]:
     shown = [i for i, h in enumerate(errors["horizons"]) if h in SHOWN_HORIZONS]
     quality: dict[str, Any] = {
         "horizon_error": {
-            k: [errors[k][i] for i in shown] for k in ("horizons", "dream", "copy_last", "linear", "clips")
+            k: [errors[k][i] for i in shown] for k in ("horizons", "dream", "one_dream", "copy_last", "linear", "clips")
         }
     }
     rivals = [min(pair) for pair in zip(errors["copy_last"], errors["linear"], strict=True)]

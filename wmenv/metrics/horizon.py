@@ -1,6 +1,11 @@
 """How far a dream strays from reality, step by step, beside standing still and beside a linear model.
 
-# B clips, W window, F horizon, N tokens, C channels
+A contact-rich robot is chaotic: after a few dozen steps a dream is one of many things that could have happened, and
+the average of them all lies closer to what did happen than any of them. A linear model answers with that average. So
+it is compared with the model's own average, of dreams whose starts differ by as much as the model errs in a step
+(ensemble forecasting: Leith 1974, Theoretical Skill of Monte Carlo Forecasts); the single dream is reported beside it.
+
+# B clips, W window, F horizon, N tokens, C channels, E ensemble
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..data.windows import Clip
+from ..data.windows import Clip, LatentEpisodes
 from ..tokenizers import StateTokenizer
 from ..training.dynamics_stage import encode_episodes
 from .linear import fit_linear
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from ..world_model import WorldModel
 
 MAX_CLIPS = 256
+ENSEMBLE = 16
 
 
 @torch.no_grad()
@@ -42,9 +48,10 @@ def horizon_error(
         seed: of the dreams' noise and the choice of clips.
 
     Returns:
-        "horizons" 1..F; "dream", "copy_last" (the last frame seen) and "linear": root mean square errors of the
-        latent in units of its spread over the held-out episodes (always guessing the mean frame scores 1); "clips", how
-        many clips reach that step. Steps that no held-out episode reaches are left out.
+        "horizons" 1..F; "dream" (the average of E dreams), "one_dream", "copy_last" (the last frame seen) and
+        "linear": root mean square errors of the latent in units of its spread over the held-out episodes (always
+        guessing the mean frame scores 1); "clips", how many clips reach that step. Steps that no held-out episode
+        reaches are left out.
     """
     data = encode_episodes(model, list(held_out))
     generator = torch.Generator().manual_seed(seed)
@@ -59,8 +66,12 @@ def horizon_error(
     chosen = order[:MAX_CLIPS]
     clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + horizon)
     spread = _used(model, data.latent).std(0).square().sum()
-    dream = _dream(model, clip, window, generator)
-    linear = _linear(clip, fit_linear(encode_episodes(model, list(training))), window)
+    learned = encode_episodes(model, list(training))
+    one = _dream(model, clip, window, generator)
+    many = _dream(
+        model, _spread_starts(clip, window, _step_error(model, learned, generator), generator), window, generator
+    )
+    linear = _linear(clip, fit_linear(learned), window)
     true, alive = clip.latent[:, window:], clip.target[:, window:]
     still = clip.latent[:, window - 1 : window].expand_as(true)
     reached = alive.sum(0)
@@ -72,10 +83,12 @@ def horizon_error(
 
     return {
         "horizons": list(range(1, kept + 1)),
-        "dream": error(dream),
+        "dream": error(many.unflatten(0, (-1, ENSEMBLE)).mean(1)),
+        "one_dream": error(one),
         "copy_last": error(still),
         "linear": error(linear),
         "clips": reached[:kept].tolist(),
+        "ensemble": ENSEMBLE,
         "unit": "error of the latent, 1 = guessing the mean",
     }
 
@@ -84,6 +97,24 @@ def _used(model: WorldModel, latent: Tensor) -> Tensor:
     """(M, N, C) -> (M, D) without the empty channels of state tokens."""
     flat = latent.flatten(1)
     return flat[:, model.tokenizer.slots.cpu()] if isinstance(model.tokenizer, StateTokenizer) else flat
+
+
+def _step_error(model: WorldModel, data: LatentEpisodes, generator: torch.Generator) -> Tensor:
+    """Root mean square error (N, C) of one step from real contexts of the training episodes."""
+    window, steps = model.config.window, data.length - 1
+    episode = torch.repeat_interleave(torch.arange(len(steps)), steps)
+    begin = torch.cat([torch.arange(int(n)) for n in steps])
+    chosen = torch.randperm(len(begin), generator=generator)[: 4 * MAX_CLIPS]
+    clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + 1)
+    return (_dream(model, clip, window, generator) - clip.latent[:, window:])[:, 0].square().mean(0).sqrt()
+
+
+def _spread_starts(clip: Clip, window: int, size: Tensor, generator: torch.Generator) -> Clip:
+    """Every clip E times, the last frame of each context off by Gaussian noise of `size` (N, C)."""
+    clip = Clip(*(field.repeat_interleave(ENSEMBLE, 0) for field in clip))
+    latent = clip.latent.clone()
+    latent[:, window - 1] += size * torch.randn(latent[:, 0].shape, generator=generator)
+    return clip._replace(latent=latent)
 
 
 def _dream(model: WorldModel, clip: Clip, window: int, generator: torch.Generator) -> Tensor:

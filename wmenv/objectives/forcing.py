@@ -27,9 +27,9 @@ class ForcingConfig:
         free_context: share of contexts with a level from all of [0, 1] (diffusion forcing, arXiv 2407.01392).
     """
 
-    full_noise: float = 0.6
-    context_noise: float = 0.3
-    free_context: float = 0.05
+    full_noise: float
+    context_noise: float
+    free_context: float
 
 
 def draw_levels(shape: tuple[int, int], config: ForcingConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:

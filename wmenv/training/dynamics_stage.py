@@ -58,7 +58,9 @@ def fit_dynamics(
         _set_scales(model, data)
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
     model.tokenizer.requires_grad_(False)
-    config = ForcingConfig()
+    config = ForcingConfig(
+        full_noise=sizes.full_noise, context_noise=sizes.context_noise, free_context=sizes.free_context
+    )
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         clip = data.sample(sizes.rows, sizes.frames, generator)
