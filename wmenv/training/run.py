@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load_tensors, read_checkpoint, write_checkpoint
 from ..errors import CheckpointError, TrainingError
+from .signals import hold_signals
 
 SAVE_SECONDS = 20.0
 STEM = "training"
@@ -95,8 +97,9 @@ def run_stage(
             loss.backward()
             norm = nn.utils.clip_grad_norm_(parameters, 1.0)
             _check_finite(stage.name, step, loss, norm, parts, folder)
-            optimizer.step()
-            stage.done = step + 1
+            with hold_signals():
+                optimizer.step()
+                stage.done = step + 1
             for name, value in parts.items():
                 mean[name] = value.item() + 0.98 * (mean.get(name, value.item()) - value.item())
             now = time.monotonic()
@@ -113,17 +116,19 @@ def run_stage(
 
 
 def _mix(seed: int, name: str, step: int) -> int:
-    """A seed for one step of one stage; distinct steps never share one."""
-    return (seed * 1_000_003 + sum(name.encode())) % 2**30 * 2**32 + step
+    """A seed for one step of one stage, of 32 bits: torch's CPU generator ignores the rest. Steps never share one."""
+    return (crc32(f"{seed} {name}".encode()) + step) % 2**32
 
 
 def _check_finite(stage: str, step: int, loss: Tensor, norm: Tensor, parts: dict[str, Tensor], folder: Path) -> None:
     if math.isfinite(loss.item()) and math.isfinite(norm.item()):
         return
     values = ", ".join(f"{name} {value.item():.4g}" for name, value in parts.items())
+    stored = (folder / f"{STEM}-{stage}.json").exists()
+    left = f"the last good checkpoint is in {folder}" if stored else "no checkpoint was written yet"
     raise TrainingError(
         f"{stage}: step {step}: expected a finite loss and gradient, got loss {loss.item():.4g} ({values}), gradient "
-        f"{norm.item():.4g}; the last good checkpoint is in {folder}; lower the learning rate or look at the data"
+        f"{norm.item():.4g}; {left}; lower the learning rate or look at the data"
     )
 
 
@@ -159,11 +164,17 @@ def _restore(
             f"{folder / stem}.json: expected a checkpoint of this run, got one with other data or settings; "
             "finish that run with its own settings, or remove the folder to start again"
         )
+    done = description.get("step")
+    if type(done) is not int or not 0 <= done <= stage.steps:
+        raise CheckpointError(
+            f"{folder / stem}.json: step: expected 0 to {stage.steps}, got {done!r}; remove the folder"
+        )
     module = {name.removeprefix("module."): t for name, t in tensors.items() if name.startswith("module.")}
     load_tensors(stage.module, module, folder / f"{stem}.json")
     for i, parameter in enumerate(parameters):
         own = {n.split(".", 2)[2]: t for n, t in tensors.items() if n.startswith(f"optimizer.{i}.")}
         if own:
-            optimizer.state[parameter] = own
-    stage.done = int(description["step"])
+            # moments live beside their parameter, the step counter on the CPU
+            optimizer.state[parameter] = {n: t if n == "step" else t.to(parameter.device) for n, t in own.items()}
+    stage.done = done
     return stage.done
