@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -60,29 +59,57 @@ class WorldModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("state_names", "state_low", "state_high", "state_slots", "action_low", "action_high"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.modality not in ("frames", "state"):
-            raise CheckpointError(f"modality: expected 'frames' or 'state', got {self.modality!r}; train again")
-        for name in ("history", "num_tokens", "token_dim", "width", "depth", "heads", "window", "head_width"):
+            value = getattr(self, name)
+            self._check(name, isinstance(value, list | tuple), "a list")
+            object.__setattr__(self, name, tuple(value))
+        self._check("task", isinstance(self.task, str) and 0 < len(self.task) <= 256, "a Gymnasium id")
+        self._check("modality", self.modality in ("frames", "state"), "'frames' or 'state'")
+        self._check("fps", _is_number(self.fps) and 0 < self.fps <= 1e6, "a number in (0, 1e6]")
+        for name in ("num_tokens", "token_dim", "width", "heads", "head_width"):
             self._whole(name, 1, 65_536)
+        for name, low, high in (("depth", 1, 1024), ("window", 1, 4096), ("history", 1, self.window)):
+            self._whole(name, low, high)
         self._whole("denoise_steps", 1, 1000)
         self._whole("num_starts", 1, 1_000_000)
-        self._whole("vae_width", 0, 65_536)
-        self._whole("grid", 0, 256)
+        if self.max_episode_steps is not None:
+            self._whole("max_episode_steps", 1, 2**53)
         for name in ("state_low", "state_high", "action_low", "action_high"):
-            if not all(isinstance(x, int | float) and math.isfinite(x) for x in getattr(self, name)):
-                raise CheckpointError(f"{name}: expected finite numbers, got {getattr(self, name)}; train again")
-        if not 1 <= len(self.action_low) == len(self.action_high):
-            raise CheckpointError("action_low, action_high: expected two bounds for each action; train again")
-        if not len(self.state_names) == len(self.state_low) == len(self.state_high):
-            raise CheckpointError("state_names, state_low, state_high: expected equal lengths; train again")
-        if self.history > self.window:
-            raise CheckpointError(f"history: expected at most window = {self.window}, got {self.history}; train again")
+            self._check(name, all(map(_is_number, getattr(self, name))), "finite numbers")
+        self._check("state_names", all(isinstance(n, str) for n in self.state_names), "strings")
+        self._check("action_low", len(self.action_low) >= 1, "a bound for each action")
+        for low, high in (("state_low", "state_high"), ("action_low", "action_high")):
+            pairs = list(zip(getattr(self, low), getattr(self, high), strict=False))
+            self._check(high, len(getattr(self, low)) == len(getattr(self, high)), f"as many numbers as {low}")
+            self._check(high, all(a <= b for a, b in pairs), f"no number below {low}")
+        self._check(
+            "action_high", all(a < b for a, b in zip(self.action_low, self.action_high, strict=True)), "low < high"
+        )
+        self._check("state_low", len(self.state_low) == len(self.state_names), "a bound for each of state_names")
+        self._frames() if self.modality == "frames" else self._state()
+
+    def _frames(self) -> None:
+        self._whole("image_size", 16, 4096)
+        self._whole("vae_width", 1, 65_536)
+        self._whole("grid", 1, 256)
+        self._check("num_tokens", self.num_tokens == self.grid**2, f"grid * grid = {self.grid**2}")
+
+    def _state(self) -> None:
+        for name, expected in (("image_size", None), ("vae_width", 0), ("grid", 0)):
+            self._check(name, getattr(self, name) == expected, f"{expected} for a state model")
+        places = range(self.num_tokens * self.token_dim)
+        known = all(type(slot) is int and slot in places for slot in self.state_slots)
+        one_each = len(set(self.state_slots)) == len(self.state_slots) == len(self.state_names)
+        self._check("state_slots", known and one_each, f"a place of its own below {len(places)} for each coordinate")
 
     def _whole(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
-        if type(value) is not int or not low <= value <= high:
-            raise CheckpointError(f"{name}: expected an integer from {low} to {high}, got {value!r}; train again")
+        self._check(name, type(value) is int and low <= value <= high, f"an integer from {low} to {high}")
+
+    def _check(self, name: str, condition: bool, expected: str) -> None:
+        if not condition:
+            found = repr(getattr(self, name))
+            found = found if len(found) <= 80 else f"{found[:80]}..."
+            raise CheckpointError(f"{name}: expected {expected}, got {found}; restore config.json or train again")
 
     @property
     def action_dim(self) -> int:
@@ -98,6 +125,14 @@ class WorldModelConfig:
     def latent_dim(self) -> int:
         """Numbers in a latent observation, H * N * C."""
         return self.history * self.num_tokens * self.token_dim
+
+    def least_numbers(self) -> int:
+        """A lower bound of the numbers that the model holds, from its largest layers."""
+        latent = self.num_tokens * self.token_dim
+        starts = self.num_starts * self.window * (latent + self.action_dim)
+        network = self.width * (self.depth * self.width + self.token_dim) + self.head_width * (self.head_width + latent)
+        size = self.image_size or 0
+        return starts + network + 3 * size**2 + 32 * self.vae_width**2 + 4 * self.vae_width * (size // 16) ** 2 * latent
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -117,7 +152,9 @@ class WorldModelConfig:
         given = set(values) - {"format", "weights_sha256"}
         if given != known:
             raise CheckpointError(f"config: missing {sorted(known - given)}, unknown {sorted(given - known)}; retrain")
-        try:
-            return cls(**{name: values[name] for name in known})
-        except TypeError as error:
-            raise CheckpointError(f"config: a field has the wrong type ({error}); restore config.json") from error
+        return cls(**{name: values[name] for name in known})
+
+
+def _is_number(value: object) -> bool:
+    """Whether it fits float32 with room to spare; NaN and infinity do not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e38 < value < 1e38

@@ -125,7 +125,14 @@ class WorldModel(nn.Module):
             latents: (B, P, N, C) unit-scale latents, P >= H; before an episode began, its first latent repeated.
             actions: (B, P, A) in [-1, 1], the action that led to each.
             valid: (B, P) bool, False before the episode began.
+
+        Raises:
+            InputError: a context is shorter than H.
         """
+        if latents.shape[1] < self.config.history:
+            raise InputError(
+                f"latents: expected at least history = {self.config.history} frames, got {latents.shape[1]}"
+            )
         cache = new_cache(self.dynamics, len(latents))
         base, clean = latents[:, 0], torch.zeros(1, device=self.device)
         for t in range(latents.shape[1]):
@@ -207,10 +214,18 @@ class WorldModel(nn.Module):
         values = read_json(folder / CONFIG)
         config = WorldModelConfig.from_dict(values)
         tensors = read_tensors(folder / WEIGHTS, values.get("weights_sha256"))
+        least, held = config.least_numbers(), sum(tensor.numel() for tensor in tensors.values())
+        if least > held:  # before memory is taken for whatever a stranger wrote
+            raise CheckpointError(
+                f"{folder / CONFIG}: its sizes need over {least} weights, the file beside it has {held}"
+            )
         try:
             model = cls(config)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"{folder / CONFIG}: sizes that make no model ({error}); restore it") from error
+        slots = tensors.get("tokenizer.slots")
+        if slots is not None and slots.tolist() != list(config.state_slots):
+            raise CheckpointError(f"{folder / WEIGHTS}: tokenizer.slots: expected the state_slots of its config")
         load_tensors(model, tensors, folder / WEIGHTS)
         return model.eval().requires_grad_(False)
 
