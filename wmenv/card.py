@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import save
 from torch import Tensor
 
-from .atomic import digest, write_bytes, write_json
+from .atomic import TEMPORARY_PREFIX, digest, sync_folder, write_bytes, write_json
 from .checkpoint import CONFIG, WEIGHTS
 from .config import WorldModelConfig
 from .errors import CheckpointError
 
+CARD = "README.md"
+
 
 def write_card(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Write the three files; config.json comes last, so that a half-written folder never reads as a model."""
+    """Write the three files; config.json comes last, so that a half-written folder never reads as a model.
+
+    All are written aside before the first takes its place, so that a full disk leaves an earlier model as it was.
+    """
     payload = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    aside = folder / f"{TEMPORARY_PREFIX}model"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / WEIGHTS, payload)
-        write_bytes(folder / "README.md", card(config, len(payload)).encode())
-        write_json(folder / CONFIG, {**config.to_dict(), "weights_sha256": digest(payload)})
+        aside.mkdir(parents=True, exist_ok=True)
+        write_bytes(aside / WEIGHTS, payload)
+        write_bytes(aside / CARD, card(config, len(payload)).encode())
+        write_json(aside / CONFIG, {**config.to_dict(), "weights_sha256": digest(payload)})
+        for name in (WEIGHTS, CARD, CONFIG):
+            os.replace(aside / name, folder / name)
+        sync_folder(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or change folder") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def card(config: WorldModelConfig, size: int) -> str:
