@@ -81,6 +81,7 @@ class Train:
         preset: Size: tiny (2 CPU cores, minutes), small or base.
         seed: Seed of weights and batches.
         init: A world model to start from.
+        overwrite: Replace a finished world model in OUT.
     """
 
     data: tyro.conf.Positional[Path]
@@ -88,12 +89,15 @@ class Train:
     preset: str = "tiny"
     seed: int = 0
     init: Path | None = None
+    overwrite: bool = False
 
     def run(self) -> int:
         """Trains."""
         from .world_training import train_world_model
 
-        model = train_world_model(self.data, self.out, preset=self.preset, seed=self.seed, init=self.init)
+        model = train_world_model(
+            self.data, self.out, preset=self.preset, seed=self.seed, init=self.init, overwrite=self.overwrite
+        )
         say(f"{self.out}: world model of {model.config.task} from {model.config.modality}")
         return 0
 

@@ -159,6 +159,7 @@ def _learn(
             store = record(config.task, share, actor, out / "data", obs=config.obs, seed=seed, progress=progress)
         with stages("train", f"a world model of {store.num_steps:,} steps, preset {config.preset}{turn}"):
             options = {"preset": config.preset, "seed": seed, "init": model, "progress": progress}
+            options |= {"task": config.task, "overwrite": number > 0}  # the model of the round before, already read
             model = train_world_model(out / "data", out / "model", **options)
         with stages("imagine", f"{steps:,} dreamed steps of PPO, none of them real{turn}"):
             with progress_bar("imagine", wanted=progress) as show:

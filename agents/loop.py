@@ -109,7 +109,7 @@ def loop(
         if _is_complete(here / "model"):
             model = load_model(here / "model")
         else:
-            options = {"preset": preset, "seed": seed + number, "init": init, "progress": progress}
+            options = {"preset": preset, "seed": seed + number, "init": init, "task": task, "progress": progress}
             model = train_world_model(folder, here / "model", **options)
         with progress_bar(f"imagine, round {number}", wanted=progress) as show:
             policy = imagine(

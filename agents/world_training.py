@@ -36,7 +36,7 @@ def train_world_model(
         seed: Of weights and batches.
         init: A model to start from.
         progress: Show bars on stderr.
-        **options: Further ones of `wmenv.train.train`.
+        **options: Further ones of `wmenv.train.train`, such as `task` and `overwrite`.
 
     Raises:
         KeyboardInterrupt: After a checkpoint; the message says where it is.

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
+from .checkpoint import CONFIG
 from .config import WorldModelConfig
 from .data import DataInfo, Episode, EpisodeStore
-from .errors import InputError
+from .errors import DataError, InputError
 from .presets import Preset, preset_named
 from .tokenizers import group_slots
 from .training import Progress
@@ -23,6 +24,7 @@ from .training.dynamics_stage import fit_dynamics
 from .training.frames_stage import fit_frames
 from .world_model import WorldModel
 
+SCRATCH = "training"  # folder of an unfinished training's checkpoints
 HELD_OUT = 10  # every tenth episode is never trained on
 
 
@@ -34,6 +36,8 @@ def train(
     seed: int = 0,
     init: str | Path | WorldModel | None = None,
     modality: str | None = None,
+    task: str | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> WorldModel:
@@ -46,6 +50,8 @@ def train(
         seed: of initial weights, batches and noise.
         init: a model (or its folder) of the same task and sizes to go on from, for the Dyna loop.
         modality: "frames" or "state"; by default frames when the data set has them.
+        task: the task that the data set must be a recording of; None for any.
+        overwrite: replace a finished model in `out`; without it, that is an InputError.
         device: "cpu", "cuda" or "auto" (a GPU when there is one).
         progress: called as progress(stage, step, of_steps, losses).
 
@@ -57,11 +63,20 @@ def train(
     """
     sizes = preset if isinstance(preset, Preset) else preset_named(preset)
     out = Path(out)
-    store = EpisodeStore.open(data)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
+    place = _place(device)
+    if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
+        raise InputError(f"out: expected a new folder, got {out} with a finished model; choose another or overwrite it")
+    store = EpisodeStore.open(data, task=task)
     modality = modality or ("state" if store.info.size is None else "frames")
+    if modality not in ("frames", "state"):
+        raise InputError(f"modality: expected 'frames' or 'state', got {modality!r}")
     if modality == "frames" and store.info.size is None:
         raise InputError("modality: expected 'state' for a data set without frames, got 'frames'; record with frames")
     episodes = store.load()
+    if not episodes:
+        raise DataError(f"{data}: expected recorded episodes, got none; record some first")
     training = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
     if init is not None and not isinstance(init, WorldModel):
         init = WorldModel.from_pretrained(init)
@@ -70,7 +85,6 @@ def train(
     if init is not None:
         _check_same(init.config, model.config)
         model.load_state_dict({**model.state_dict(), **_weights(init)})
-    place = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
     model = model.to(place)
     identity = {
         "data": [store.info.task, store.num_episodes, store.num_steps],
@@ -79,7 +93,7 @@ def train(
         "modality": modality,
         "init": init is not None,
     }
-    scratch = out / "training"
+    scratch = out / SCRATCH
     warm = init is not None
     if modality == "frames":
         fit_frames(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
@@ -127,6 +141,14 @@ def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality
         denoise_steps=sizes.denoise_steps,
         num_starts=min(sizes.starts, sum(len(e.action) for e in episodes)),
     )
+
+
+def _place(device: str) -> torch.device:
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: expected 'cpu', 'cuda' or 'auto', got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: expected 'cpu' or 'auto' on a machine without a CUDA GPU, got 'cuda'")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _weights(model: WorldModel) -> dict[str, torch.Tensor]:
