@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +17,22 @@ from .callbacks import RECORD_NAME, read_rows
 from .comparison import heldout_media, measure_speed
 from .config import DemoConfig, ImagineConfig
 from .evaluate import Evaluation, evaluate
-from .imagine import dream_options, imagine
+from .imagine import dream_options
+from .loop import LOG_NAME, Round, loop
 from .machine import GIB, PeakMemory, hardware, versions
 from .policy import Policy
 from .progress import progress_bar
 from .record import record
 from .report import write_report
 from .results import stored_arm
-from .world_training import train_world_model
 
 if TYPE_CHECKING:
     from wmenv import WorldModel
 
-PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html")
+PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html", LOG_NAME)
 MARKER = ".wmenv-demo"
 HORIZON = 50
+ROUND_EPISODES = 10
 
 
 class Stages:
@@ -90,7 +91,8 @@ def demo(
     seed, task = config.seed, config.task
     stages = Stages(progress)
     with PeakMemory() as memory:
-        store, model, policy = _learn(config, ppo, out, stages, progress)
+        rounds, model, policy = _learn(config, ppo, out, stages, progress)
+        store = EpisodeStore.open(out / "data", task=task)
         with stages("evaluate", f"{config.episodes} real episodes each of random, zero and the dreamed policy"):
             arms = {
                 name: _evaluate(actor, config, progress, task=task)
@@ -119,7 +121,7 @@ def demo(
         "modality": config.obs,
         "preset": config.preset,
         "behaviour": config.behaviour,
-        "rounds": config.rounds,
+        "rounds": [_round(done) for done in rounds],
         "returns": {name: _arm(result) for name, result in arms.items()}
         | {"real_equal_policy_steps": stored_arm(task, config.obs, "real_equal_policy_steps")},
         "dream_return": _arm(dreamed),
@@ -129,8 +131,8 @@ def demo(
         "dream_horizon": dream_options(model, ppo)["horizon"],
         "speed": speed,
         "horizon_error": errors,
-        "learning_curve": _curve(out / "policy"),
-        "real_learning_curve": _curve(out / "policy_real"),
+        "learning_curve": _curve([done.policy for done in rounds]),
+        "real_learning_curve": _curve([out / "policy_real"]),
         "wall_seconds": stages.to_dict(),
         "peak_memory_gib": round(memory.peak / GIB, 2),
         "versions": versions(),
@@ -144,28 +146,28 @@ def demo(
 
 def _learn(
     config: DemoConfig, ppo: ImagineConfig, out: Path, stages: Stages, progress: bool
-) -> tuple[EpisodeStore, WorldModel, Policy]:
-    """The rounds of recording, training and imagining; each goes on from the model and the policy of the last."""
-    store: EpisodeStore | None = None
-    model: WorldModel | None = None
-    policy: Policy | None = None
-    steps = config.imagine_steps // config.rounds
-    for number in range(config.rounds):
-        turn = f", round {number + 1} of {config.rounds}" if config.rounds > 1 else ""
-        seed = config.seed + number
-        share = config.record_steps * (number + 1) // config.rounds - (store.num_steps if store else 0)
-        actor, actions = (str(out / "policy"), "its own") if policy else (config.behaviour, config.behaviour)
-        with stages("record", f"{share:,} real steps of {config.task}, {actions} actions{turn}"):
-            store = record(config.task, share, actor, out / "data", obs=config.obs, seed=seed, progress=progress)
-        with stages("train", f"a world model of {store.num_steps:,} steps, preset {config.preset}{turn}"):
-            options = {"preset": config.preset, "seed": seed, "init": model, "progress": progress}
-            options |= {"task": config.task, "overwrite": number > 0}  # the model of the round before, already read
-            model = train_world_model(out / "data", out / "model", **options)
-        with stages("imagine", f"{steps:,} dreamed steps of PPO, none of them real{turn}"):
-            with progress_bar("imagine", wanted=progress) as show:
-                policy = imagine(model, steps, out / "policy", config=ppo, seed=seed, init=policy, progress=show)
-    assert store is not None and model is not None and policy is not None
-    return store, model, policy
+) -> tuple[list[Round], WorldModel, Policy]:
+    """The rounds of recording, training and imagining; the last one's model and policy are copied to the front."""
+    rounds = loop(
+        config.task,
+        out,
+        rounds=config.rounds,
+        record_steps=config.record_steps // config.rounds,
+        imagine_steps=config.imagine_steps // config.rounds,
+        obs=config.obs,
+        preset=config.preset,
+        behaviour=config.behaviour,
+        seed=config.seed,
+        episodes=ROUND_EPISODES,
+        config=ppo,
+        progress=progress,
+        stage=stages,
+    )
+    for name in ("model", "policy"):
+        shutil.copytree(getattr(rounds[-1], name), out / name)
+    policy = Policy.load(out / "policy")
+    assert policy.model is not None
+    return rounds, policy.model, policy
 
 
 def prepare(out: Path) -> Path:
@@ -174,7 +176,8 @@ def prepare(out: Path) -> Path:
     Raises:
         InputError: It holds something of a demo's names that no demo made.
     """
-    present = [name for name in PARTS if (out / name).exists()]
+    rounds = [path.name for path in sorted(out.glob("round-*"))] if out.is_dir() else []
+    present = [name for name in (*PARTS, *rounds) if (out / name).exists()]
     if present and not (out / MARKER).exists():
         raise InputError(f"out: expected an empty folder or one of a demo, got {out} with {present[0]}; choose another")
     for name in present:
@@ -228,8 +231,18 @@ def _arm(result: Evaluation) -> dict[str, Any]:
     return {name: record[name] for name in kept}
 
 
-def _curve(folder: Path) -> dict[str, list[float]]:
-    rows = [row for row in read_rows(folder / RECORD_NAME) if "rollout/ep_rew_mean" in row]
+def _round(done: Round) -> dict[str, Any]:
+    return {
+        "real_steps": done.real_steps,
+        "policy_steps": done.policy_steps,
+        "mean": done.evaluation.mean,
+        "sem": done.evaluation.sem,
+        "episodes": done.evaluation.episodes,
+    }
+
+
+def _curve(folders: Sequence[Path]) -> dict[str, list[float]]:
+    rows = [row for folder in folders for row in read_rows(folder / RECORD_NAME) if "rollout/ep_rew_mean" in row]
     return {"steps": [row["steps"] for row in rows], "returns": [row["rollout/ep_rew_mean"] for row in rows]}
 
 

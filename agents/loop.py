@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from .record import record
 from .world_training import train_world_model
 
 LOG_NAME = "loop.jsonl"
+
+Stage = Callable[[str, str], AbstractContextManager[None]]
+"""Called as stage(name, what is being done); what it returns is entered around the work."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +64,7 @@ def loop(
     config: ImagineConfig | None = None,
     progress: bool = True,
     on_round: Callable[[Round], None] | None = None,
+    stage: Stage = lambda name, what: nullcontext(),
 ) -> list[Round]:
     """Alternates recording, training and imagining; the model and the policy start each round where they were.
 
@@ -80,6 +85,7 @@ def loop(
         config: PPO's hyper-parameters.
         progress: Show progress bars on stderr.
         on_round: Told of each finished round.
+        stage: Told of each part of a round: "record", "train", "imagine" and "evaluate".
 
     Returns:
         The rounds that were run now.
@@ -100,28 +106,31 @@ def loop(
         if number in finished:
             continue
         begun = time.monotonic()
+        turn = f", round {number + 1} of {rounds}" if rounds > 1 else ""
         here, before = round_folder(out, number), round_folder(out, number - 1)
         missing = record_steps * (number + 1) - _recorded(folder, task)
         if missing > 0:
-            actor = before / "policy" if number else behaviour
-            record(task, missing, actor, folder, obs=obs, seed=seed + number, world=world, progress=progress)
-        init = before / "model" if number else None
+            actor, actions = (before / "policy", "its own") if number else (behaviour, behaviour)
+            with stage("record", f"{missing:,} real steps of {task}, {actions} actions{turn}"):
+                record(task, missing, actor, folder, obs=obs, seed=seed + number, world=world, progress=progress)
         if _is_complete(here / "model"):
             model = load_model(here / "model")
         else:
+            init = before / "model" if number else None
             options = {"preset": preset, "seed": seed + number, "init": init, "task": task, "progress": progress}
-            model = train_world_model(folder, here / "model", **options)
-        with progress_bar(f"imagine, round {number}", wanted=progress) as show:
-            policy = imagine(
-                model,
-                imagine_steps,
-                here / "policy",
-                config=config,
-                seed=seed + number,
-                init=before / "policy" if number else None,
-                progress=show,
-            )
-        with progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show:
+            with stage("train", f"a world model of {_recorded(folder, task):,} steps, preset {preset}{turn}"):
+                model = train_world_model(folder, here / "model", **options)
+        with (
+            stage("imagine", f"{imagine_steps:,} dreamed steps of PPO, none of them real{turn}"),
+            progress_bar(f"imagine, round {number}", wanted=progress) as show,
+        ):
+            init = before / "policy" if number else None
+            options = {"config": config, "seed": seed + number, "init": init, "progress": show}
+            policy = imagine(model, imagine_steps, here / "policy", **options)
+        with (
+            stage("evaluate", f"{episodes} real episodes{turn}"),
+            progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show,
+        ):
             evaluation = evaluate(policy, task=task, episodes=episodes, world=world, progress=show)
         results.append(_finish(out, number, _recorded(folder, task), policy, evaluation, time.monotonic() - begun))
         if on_round:

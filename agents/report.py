@@ -76,8 +76,8 @@ def _head(report: Mapping[str, Any], task: str) -> str:
 
 
 def _how_recorded(report: Mapping[str, Any]) -> str:
-    if report["rounds"] > 1:
-        return f", in {report['rounds']} rounds"
+    if len(report["rounds"]) > 1:
+        return f", in {len(report['rounds'])} rounds"
     known = {"random": ", with random actions", "explore": ", with random actions, gentle and violent"}
     return known.get(report["behaviour"], "")
 

@@ -198,7 +198,7 @@ def curve_section(report: Mapping[str, Any]) -> str:
     page = (
         "<h2>How did it learn?</h2>\n<p>The return of the dreamed episodes while PPO learned in them. A dreamed "
         f"episode is cut after {report['dream_horizon']} steps and may begin at any recorded moment, so these numbers "
-        f"cannot be compared with those above. {_trend(curve['returns'])}{_belief(report)}</p>\n"
+        f"cannot be compared with those above. {_trend(curve['returns'])}{_belief(report)}{_rounds(report)}</p>\n"
         f"<figure>{chart}</figure>"
     )
     if len(real.get("steps", ())) > 2:
@@ -212,6 +212,14 @@ def curve_section(report: Mapping[str, Any]) -> str:
             f"\n<p>And PPO on the real task, with as many real steps as were recorded:</p>\n<figure>{other}</figure>"
         )
     return page
+
+
+def _rounds(report: Mapping[str, Any]) -> str:
+    """What each round's policy reached on the real task."""
+    if len(report["rounds"]) < 2:
+        return ""
+    reached = [f"{number(done['mean'])} after {done['real_steps']:,} real steps" for done in report["rounds"]]
+    return f" On the real task each round's policy reached, in turn: {', '.join(reached)}."
 
 
 def _trend(returns: Sequence[float]) -> str:
