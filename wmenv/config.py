@@ -91,6 +91,7 @@ class WorldModelConfig:
         self._whole("image_size", 16, 4096)
         self._whole("vae_width", 1, 65_536)
         self._whole("grid", 1, 256)
+        self._check("state_slots", not self.state_slots, "none for a frame model")
         self._check("num_tokens", self.num_tokens == self.grid**2, f"grid * grid = {self.grid**2}")
 
     def _state(self) -> None:
@@ -98,8 +99,8 @@ class WorldModelConfig:
             self._check(name, getattr(self, name) == expected, f"{expected} for a state model")
         places = range(self.num_tokens * self.token_dim)
         known = all(type(slot) is int and slot in places for slot in self.state_slots)
-        one_each = len(set(self.state_slots)) == len(self.state_slots) == len(self.state_names)
-        self._check("state_slots", known and one_each, f"a place of its own below {len(places)} for each coordinate")
+        fits = known and len(set(self.state_slots)) == len(self.state_slots) == len(self.state_names)
+        self._check("state_slots", fits, f"a place of its own below {len(places)} for each coordinate")
 
     def _whole(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
