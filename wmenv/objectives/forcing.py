@@ -48,7 +48,7 @@ def draw_levels(shape: tuple[int, int], config: ForcingConfig, generator: torch.
 def noisy_context(clip: Clip, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
     """Context latents (B, F, N, C) whose change since the frame before is noised to `level` (B, F)."""
     base = torch.cat((clip.first.unsqueeze(1), clip.latent[:, :-1]), dim=1)
-    noise = torch.randn(clip.latent.shape, generator=generator) * scale
+    noise = torch.randn(clip.latent.shape, generator=generator).to(clip.latent.device) * scale
     return clip.latent + level[..., None, None] * (noise - (clip.latent - base))
 
 
@@ -60,12 +60,13 @@ def forcing_loss(
     'dynamics' is the squared error of y in units of the usual change (1.0 = copying the last frame), 'reward' the
     squared error in units of the reward's spread, 'termination' a cross-entropy.
     """
-    context_level, level = draw_levels(clip.valid.shape, config, generator)
+    device = clip.latent.device  # the generator's numbers are drawn on the CPU, so that they are the same everywhere
+    context_level, level = (drawn.to(device) for drawn in draw_levels(clip.valid.shape, config, generator))
     context = noisy_context(clip, context_level, dynamics.delta_scale, generator)
     base = torch.cat((clip.first.unsqueeze(1), context[:, :-1]), dim=1)
     change = (clip.latent - base) / dynamics.delta_scale
     tau = level[..., None, None]
-    noised = (1 - tau) * change + tau * torch.randn(change.shape, generator=generator)
+    noised = (1 - tau) * change + tau * torch.randn(change.shape, generator=generator).to(device)
     answer = dynamics(context, context_level, noised, level, clip.action, clip.valid, clip.first)
     weight = clip.target.float()
     count = weight.sum()

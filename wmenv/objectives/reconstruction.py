@@ -76,7 +76,7 @@ def reconstruction_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The summed loss and its parts for frames (B, T, 3, S, S) in [0, 1] and actions (B, T, A) that led to them."""
     latent = vae.encode_raw(frames)
-    sample = latent + config.posterior_std * torch.randn(latent.shape, generator=generator)
+    sample = latent + config.posterior_std * torch.randn(latent.shape, generator=generator).to(latent.device)
     shown = vae.decode_raw(sample).float()
     weight = foreground_weight(frames, vae.background, config)
     pixels = (weight * (shown - frames).square()).mean()
