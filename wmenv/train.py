@@ -12,7 +12,9 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 
+from .atomic import digest
 from .checkpoint import CONFIG
 from .config import WorldModelConfig
 from .data import DataInfo, Episode, EpisodeStore
@@ -91,7 +93,7 @@ def train(
         "preset": dataclasses.asdict(sizes),
         "seed": seed,
         "modality": modality,
-        "init": init is not None,
+        "init": None if init is None else _fingerprint(init),
     }
     scratch = out / SCRATCH
     warm = init is not None
@@ -153,6 +155,11 @@ def _place(device: str) -> torch.device:
 
 def _weights(model: WorldModel) -> dict[str, torch.Tensor]:
     return {name: t for name, t in model.state_dict().items() if not name.startswith("start_")}
+
+
+def _fingerprint(model: WorldModel) -> str:
+    """What tells a training from this model from one that began elsewhere."""
+    return digest(save({name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}))
 
 
 def _check_same(old: WorldModelConfig, new: WorldModelConfig) -> None:
