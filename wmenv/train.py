@@ -69,7 +69,9 @@ def train(
         raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
     place = _place(device)
     if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
-        raise InputError(f"out: expected a new folder, got {out} with a finished model; choose another or overwrite it")
+        raise InputError(
+            f"out: expected a new folder, got {out} with a finished model; choose another or pass overwrite"
+        )
     store = EpisodeStore.open(data, task=task)
     modality = modality or ("state" if store.info.size is None else "frames")
     if modality not in ("frames", "state"):

@@ -216,7 +216,9 @@ def test_init_is_where_training_begins(made: Path, tmp_path: Path):
 def test_a_finished_model_is_kept_unless_told(made: Path, tmp_path: Path):
     shutil.copytree(made / "state", tmp_path / "m")
     before = (tmp_path / "m" / "config.json").read_bytes()
-    with pytest.raises(InputError, match="out: expected a new folder, got .*m with a finished model"):
+    with pytest.raises(
+        InputError, match="out: expected a new folder, got .*m with a finished model; choose another or pass"
+    ):
         train(made / "state-data", tmp_path / "m", seed=1, **OPTIONS)
     assert (tmp_path / "m" / "config.json").read_bytes() == before
     model = train(made / "state-data", tmp_path / "m", seed=1, overwrite=True, **OPTIONS)
