@@ -10,7 +10,7 @@ export WANDB_MODE ?= offline
 BIN := .venv/bin
 OUT ?= runs/demo
 WORKERS ?= 2
-BENCHMARKS := $(filter-out __init__ common readme returns,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ common readme recompute returns,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .PHONY: help install demo test test-slow check bench results readme clean
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from wmenv import Episode
 from .policy import Policy
 from .real_env import RealObserver, make_task
 from .report_dreams import Clip, Media, Trace
+from .speed import DreamSteps, RealSteps, steps_a_second
 
 if TYPE_CHECKING:
     from wmenv import WorldModel
@@ -139,47 +139,29 @@ def measure_speed(task: str, model: WorldModel, *, num_dreams: int = 256, second
     """Steps a second of the real task with what the model reads (its camera, if it reads frames), and of dreams.
 
     Args:
-        task: Id of the real task; one environment in this process.
+        task: Id of the real task; as many processes step it as there are cores.
         model: Its world model; `num_dreams` latent dreams together.
         num_dreams: How many.
         seconds: Least time that each is measured.
 
     Returns:
-        `real_camera_fps`, `dream_fps`, `ratio` and `num_dreams`.
+        `real_camera_fps`, `dream_fps`, `ratio`, `num_dreams` and `real_processes`.
     """
-    env = make_task(task, model)
-    env.reset(seed=0)
-    env.action_space.seed(0)
-
-    def real_step() -> int:
-        if any(env.step(env.action_space.sample())[2:4]):
-            env.reset()
-        return 1
-
-    dreams = gym.make_vec("wmenv/Dream-v0", num_envs=num_dreams, model=model)
-    dreams.reset(seed=0)
-    dreams.action_space.seed(0)
-    actions = dreams.action_space.sample()
-
-    def dream_step() -> int:
-        dreams.step(actions)
-        return num_dreams
-
+    real = RealSteps(task, model)
     try:
-        real, dreamed = _rate(real_step, seconds), _rate(dream_step, seconds)
+        real_rate = steps_a_second(real.step, seconds)
     finally:
-        env.close()
-        dreams.close()
-    return {"real_camera_fps": real, "dream_fps": dreamed, "ratio": dreamed / real, "num_dreams": num_dreams}
-
-
-def _rate(step: Any, seconds: float) -> float:
-    for _ in range(3):
-        step()
-    done, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        done += step()
-    return done / (time.perf_counter() - begun)
+        real.close()
+    dreams = DreamSteps(model, num_dreams)
+    dream_rate = steps_a_second(dreams.step, seconds, warm_up=3)
+    dreams.close()
+    return {
+        "real_camera_fps": real_rate,
+        "dream_fps": dream_rate,
+        "ratio": dream_rate / real_rate,
+        "num_dreams": num_dreams,
+        "real_processes": real.processes,
+    }
 
 
 def _frame(env: gym.Env, obs: NDArray[Any]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 from agents.machine import hardware, versions
 
@@ -104,6 +104,39 @@ def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0
             calls += 1
         rates.append(calls * units / (time.perf_counter() - start))
     return median(rates)
+
+
+def in_turn(
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    calls: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Milliseconds per call of each side in every round, after one round that warms up.
+
+    Args:
+        sides: What is compared; in each round every side runs `calls` calls, one side after the other.
+        rounds: Rounds that count.
+        calls: Calls of a side in a round.
+        clock: Seconds; processor time is not stretched by a busy machine.
+    """
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds + 1):
+        for name, side in sides.items():
+            start = clock()
+            for _ in range(calls):
+                side()
+            times[name].append((clock() - start) / calls * 1e3)
+    return {name: values[1:] for name, values in times.items()}
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """The lower and the upper quartile; of one value, itself twice."""
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return low, high
 
 
 def _rounded(value: Value) -> Value:

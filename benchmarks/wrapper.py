@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -23,7 +22,7 @@ from wmenv.random import normal
 from wmenv.tokenizers import group_slots
 from wmenv.world_model import WorldModel
 
-from .common import write
+from .common import in_turn, write
 
 TARGET = 0.10  # of the model's time
 STATE_DIM = ACTION_DIM = 6
@@ -81,20 +80,6 @@ def staggered(model: WorldModel, num_envs: int, horizon: int) -> DreamVectorEnv:
     return envs
 
 
-def in_turn(
-    sides: dict[str, Callable[[], object]], clock: Callable[[], float], *, rounds: int, calls: int
-) -> dict[str, float]:
-    """Milliseconds per call of each side: the median over rounds in which every side runs `calls` calls."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds + 1):
-        for name, side in sides.items():
-            start = clock()
-            for _ in range(calls):
-                side()
-            times[name].append((clock() - start) / calls * 1e3)
-    return {name: median(values[1:]) for name, values in times.items()}  # the first round warms up
-
-
 def measure(preset: str, modality: str, num_envs: int, *, rounds: int, device: str) -> dict[str, str | float | int]:
     """One row: the model alone, the vector environment, SB3's adapter over it, and the noise by itself."""
     model = untrained_model(preset, modality).to(device)
@@ -119,7 +104,7 @@ def measure(preset: str, modality: str, num_envs: int, *, rounds: int, device: s
         "noise": lambda: normal(index, index, shape).sum().item(),
     }
     clock = time.process_time if device == "cpu" else time.perf_counter
-    ms = in_turn(sides, clock, rounds=rounds, calls=10)
+    ms = {name: median(times) for name, times in in_turn(sides, rounds=rounds, calls=10, clock=clock).items()}
     return {
         "modality": modality,
         "preset": preset,
