@@ -124,6 +124,7 @@ def start_policy(
     shape: dict[str, Any] = {name: getattr(old.config, name) for name in config.policy_fields()}
     policy = Policy(PolicyConfig(**spaces, **shape, steps=old.config.steps), model=model, seed=seed)
     policy.network.load_state_dict(old.network.state_dict())
+    policy.translate(*model.latents_of(old.model))
     return policy
 
 

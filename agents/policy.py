@@ -158,6 +158,20 @@ class Policy:
         self._generator.manual_seed(seed)
 
     @torch.no_grad()
+    def translate(self, gain: Tensor, shift: Tensor) -> None:
+        """Make the network act on new latents as it did on old ones, old = gain * new + shift, each (N, C)."""
+        frames = self.config.observation_dim // gain.numel()
+        gain, shift = gain.flatten().repeat(frames), shift.flatten().repeat(frames)
+        extractor = self.network.mlp_extractor
+        for hidden, last in (
+            (extractor.policy_net, self.network.action_net),
+            (extractor.value_net, self.network.value_net),
+        ):
+            first = hidden[0] if len(hidden) else last
+            first.bias.add_(first.weight @ shift)
+            first.weight.mul_(gain)
+
+    @torch.no_grad()
     def act(self, obs: NDArray[np.float32] | Tensor, deterministic: bool = True) -> NDArray[np.float32]:
         """Chooses one action for each observation.
 

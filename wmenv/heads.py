@@ -39,6 +39,17 @@ class TransitionHeads(nn.Module):
         x = torch.cat((change.flatten(-2), after.flatten(-2), action), dim=-1)
         return self.reward(x).squeeze(-1), self.termination(x).squeeze(-1)
 
+    @torch.no_grad()
+    def rescale_reward(self, mean: Tensor, scale: Tensor) -> None:
+        """Take a new unit for normalised rewards; what `read` answers stays what it was."""
+        last = self.reward[-1]
+        assert isinstance(last, nn.Linear)
+        mean, scale = (x.to(self.reward_mean) for x in (mean, scale))
+        last.weight.mul_(self.reward_scale / scale)
+        last.bias.copy_((last.bias * self.reward_scale + self.reward_mean - mean) / scale)
+        self.reward_mean.copy_(mean)
+        self.reward_scale.copy_(scale)
+
     def read(self, before: Tensor, after: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """(reward in the task's unit, probability of termination)."""
         reward, logit = self(before, after, action)

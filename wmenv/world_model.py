@@ -193,6 +193,21 @@ class WorldModel(nn.Module):
         """The same (B, H * N * C) that a dream standing there shows."""
         return state.latents.flatten(1).clamp(-LATENT_BOUND, LATENT_BOUND)
 
+    def latents_of(self, other: WorldModel) -> tuple[Tensor, Tensor]:
+        """How the latents of `other`, a model of the same task and sizes, are had from this one's.
+
+        Returns:
+            gain and shift, each (N, C), on the CPU: z_other = gain * z + shift. For states they are exact; the latents
+            of a frame model that was trained on from another keep their places, gain 1 and shift 0.
+        """
+        gain, shift = torch.ones(self.latent_shape), torch.zeros(self.latent_shape)
+        if isinstance(self.tokenizer, StateTokenizer) and isinstance(other.tokenizer, StateTokenizer):
+            slots = self.tokenizer.slots.cpu()
+            scale, mean = other.tokenizer.scale.cpu(), other.tokenizer.mean.cpu()
+            gain.view(-1)[slots] = self.tokenizer.scale.cpu() / scale
+            shift.view(-1)[slots] = (self.tokenizer.mean.cpu() - mean) / scale
+        return gain, shift
+
     # ---- on disk
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -116,6 +116,9 @@ class ToyModel:
         (Path(folder) / "model.safetensors").write_bytes(b"toy weights")
         (Path(folder) / "config.json").write_text(json.dumps({"toy": True}))
 
+    def latents_of(self, other):
+        return torch.ones(1, 2), torch.zeros(1, 2)
+
     def encoder_reset(self, obs):
         return EncoderState(torch.zeros(len(obs), 0), obs.float().view(-1, 1, 1, 2))
 

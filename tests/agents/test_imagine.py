@@ -75,14 +75,30 @@ def test_an_interrupt_saves_the_last_update(toy, tmp_path):
 
 def test_a_warm_start_goes_on_from_the_stored_policy(toy, tmp_path):
     first = _train(toy, tmp_path / "a")
-    second = start_policy(
-        toy.Model(), with_options(FAST, {"hidden": (99,)}), seed=4, init=tmp_path / "a", trained_on="dream"
-    )
+    second = start_policy(toy.Model(), with_options(FAST, {"hidden": (99,)}), seed=4, init=first, trained_on="dream")
     obs = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
     np.testing.assert_array_equal(first.act(obs), second.act(obs))
-    third = _train(toy, tmp_path / "b", steps=512, init=tmp_path / "a")
+    third = _train(toy, tmp_path / "b", steps=512, init=first)
     assert third.config.steps == first.config.steps + 512
     assert json.loads((tmp_path / "b" / "metrics.jsonl").read_text().splitlines()[-1])["steps"] == third.config.steps
+
+
+@pytest.mark.parametrize("hidden", [(), (8, 8)])
+def test_a_policy_acts_on_new_latents_as_it_did_on_the_old(toy, hidden):
+    """The next round's model measures states in other units; the policy must not notice."""
+    old = start_policy(toy.Model(), with_options(FAST, {"hidden": hidden}), seed=3, init=None, trained_on="dream")
+    gain, shift = torch.tensor([[2.0, 0.5]]), torch.tensor([[-1.0, 3.0]])
+
+    class Rescaled(toy.Model):
+        def latents_of(self, other):
+            return gain, shift
+
+    new = start_policy(Rescaled(), FAST, seed=4, init=old, trained_on="dream")
+    z = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    before = (gain * z + shift).float()
+    np.testing.assert_allclose(new.act(z), old.act(before), atol=1e-6)
+    torch.testing.assert_close(new.network.predict_values(z), old.network.predict_values(before))
+    assert not np.allclose(new.act(z), old.act(z), atol=1e-3)
 
 
 def test_a_policy_of_other_sizes_is_refused(toy, tmp_path):

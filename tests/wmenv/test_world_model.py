@@ -217,3 +217,14 @@ def test_sizes_that_make_no_network_are_refused(changes: dict):
 def test_a_frame_model_needs_a_size():
     with pytest.raises(CheckpointError, match="image_size"):
         make_config("frames", image_size=None)
+
+
+def test_latents_of_another_model_of_the_same_state_are_had_exactly():
+    old, new = make_model(), make_model()
+    old.tokenizer.fit(torch.randn(50, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([0.2, 3.0]))
+    new.tokenizer.fit(torch.randn(50, 2, generator=torch.Generator().manual_seed(2)) * torch.tensor([2.0, 0.5]) + 1)
+    states = torch.randn(4, 2)
+    gain, shift = new.latents_of(old)
+    assert gain.shape == shift.shape == new.latent_shape
+    torch.testing.assert_close(gain * new.tokenizer.encode(states) + shift, old.tokenizer.encode(states))
+    assert not torch.allclose(new.tokenizer.encode(states), old.tokenizer.encode(states))

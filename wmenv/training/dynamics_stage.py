@@ -51,11 +51,13 @@ def fit_dynamics(
     warm: bool,
 ) -> None:
     """Train the dynamics and heads of `model` in place and store its start contexts."""
-    if isinstance(model.tokenizer, StateTokenizer) and not warm:
+    states = isinstance(model.tokenizer, StateTokenizer)
+    if states:  # warm or not: a better policy goes where the first recording's spreads would put it out of bounds
         model.tokenizer.fit(torch.cat([torch.from_numpy(e.state) for e in episodes]).to(model.device))
     data = encode_episodes(model, episodes)
-    if not warm:
-        _set_scales(model, data)
+    if states or not warm:
+        _set_change_scales(model, data)
+    _set_reward_scale(model, data)
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
     model.tokenizer.requires_grad_(False)
     config = ForcingConfig(
@@ -73,9 +75,8 @@ def fit_dynamics(
     model.set_starts(*choose_starts(data, model.num_starts, model.config.window, seed))
 
 
-def _set_scales(model: WorldModel, data: LatentEpisodes) -> None:
-    inside = torch.ones(len(data.latent), dtype=torch.bool)
-    inside[data.start] = False
+def _set_change_scales(model: WorldModel, data: LatentEpisodes) -> None:
+    inside = _reached(data)
     change = (data.latent[1:] - data.latent[:-1])[inside[1:]]
     spread = change.square().mean(0).sqrt()
     floor = SMALLEST_CHANGE * spread.square().mean().sqrt()
@@ -83,9 +84,19 @@ def _set_scales(model: WorldModel, data: LatentEpisodes) -> None:
         floor = torch.tensor(SMALLEST_STATE_CHANGE)
     model.dynamics.delta_scale.copy_(spread.maximum(floor))
     model.heads.change_scale.copy_(model.dynamics.delta_scale)
-    reward = data.reward[inside]
-    model.heads.reward_mean.copy_(reward.mean())
-    model.heads.reward_scale.copy_(reward.std().clamp(min=1e-3) if len(reward) > 1 else torch.tensor(1.0))
+
+
+def _set_reward_scale(model: WorldModel, data: LatentEpisodes) -> None:
+    reward = data.reward[_reached(data)]
+    scale = reward.std().clamp(min=1e-3) if len(reward) > 1 else torch.tensor(1.0)
+    model.heads.rescale_reward(reward.mean(), scale)
+
+
+def _reached(data: LatentEpisodes) -> Tensor:
+    """(M,) bool, the observations that an action led to."""
+    inside = torch.ones(len(data.latent), dtype=torch.bool)
+    inside[data.start] = False
+    return inside
 
 
 def choose_starts(data: LatentEpisodes, count: int, window: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
