@@ -142,8 +142,8 @@ def main() -> None:
     notes = (
         "One control step of the dynamics: denoise and commit over the cache, against S passes over the whole window "
         "of contexts and the frame to come (who keeps the contexts' keys for the S passes of one frame has a cache for "
-        "that frame, and is up to S times as fast as this). Medians of rounds in turn, ratios within a round; low and high are the "
-        f"quartiles; torch has {options.cores} threads. Target reached (preset, window, steps, dreams): "
+        "that frame, and is up to S times as fast as this). Medians of rounds in turn, ratios within a round; low and "
+        f"high are the quartiles; torch has {options.cores} threads. Target reached (preset, window, steps, dreams): "
         f"{met or 'none'}. Not reached: {missed or 'none'}."
     )
     write("cache", table, notes=notes)
