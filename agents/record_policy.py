@@ -75,7 +75,10 @@ class RandomActions:
 
 
 class StoredPolicy:
-    """A saved policy as an `Actor`: encodes raw observations by its own world model and samples actions.
+    """A saved policy as an `Actor`: encodes raw observations by its own world model and acts with more or less noise.
+
+    Each episode has a share of the policy's own noise, drawn between none and all of it. A policy is judged by its mean
+    actions, and noisy episodes end long before it meets what will end those: there a world model would know nothing.
 
     Args:
         path: A policy folder.
@@ -83,7 +86,7 @@ class StoredPolicy:
         obs: What is recorded: "frames" or "state".
         size: Edge of the frames in pixels.
         num_envs: B.
-        seed: Seed of the sampled actions.
+        seed: Seed of the noise.
 
     Raises:
         InputError: The policy is of another task or reads another kind of observation.
@@ -107,6 +110,8 @@ class StoredPolicy:
             )
         self.reads: str = config.modality
         self._policy.seed(seed)
+        self._generator = np.random.default_rng(seed)
+        self._share = np.zeros((num_envs, 1), np.float32)
         self._observer = RealObserver(self._policy.model, num_envs)
         self._mask = np.zeros(num_envs, bool)
 
@@ -121,9 +126,12 @@ class StoredPolicy:
         begin, go_on = rows[self._mask], rows[~self._mask]
         if len(begin):
             self._observer.begin(begin, list(obs[begin]))
+            self._share[begin] = self._generator.random((len(begin), 1), np.float32)
         if len(go_on):
             self._observer.advance(go_on, list(obs[go_on]))
-        return self._policy.act(self._observer.read(rows), deterministic=False)
+        latents = self._observer.read(rows)
+        mean, sample = self._policy.act(latents), self._policy.act(latents, deterministic=False)
+        return mean + self._share * (sample - mean)
 
 
 def parse_repeat(policy: str) -> int:

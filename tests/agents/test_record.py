@@ -193,6 +193,29 @@ def test_a_stored_policy_sees_each_episode_through_its_own_encoder(tmp_path: Pat
         recorded(tmp_path / "other", task="record-test/Endless-v0", policy=stored_policy)
 
 
+def test_each_episode_has_a_share_of_the_policys_noise(stored_policy: Path):
+    """The mean action is 0 and every sample 1 here, so that an action is the share itself."""
+    from agents.record_policy import StoredPolicy
+
+    def shares(seed: int) -> np.ndarray:
+        actor = StoredPolicy(stored_policy, task=TASK, obs="frames", size=16, num_envs=50, seed=seed)
+        actor._policy.act = lambda obs, deterministic=True: np.full((len(obs), 2), float(not deterministic), np.float32)
+        size = actor._policy.model.config.state_dim
+        rows = []
+        for begins in (np.ones(50, bool), np.zeros(50, bool), np.arange(50) < 25):
+            actor.reset(begins)
+            rows.append(actor.act(np.zeros((50, size), np.float32)))
+        return np.stack(rows)
+
+    first, second, third = shares(0)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first[25:], third[25:])
+    assert (first[:25] != third[:25]).all() and (first[:, 0] == first[:, 1]).all()
+    assert 0 <= first.min() < 0.2 and 0.8 < first.max() <= 1
+    np.testing.assert_array_equal(shares(0), np.stack((first, second, third)))
+    assert (shares(1)[0] != first).all()
+
+
 @pytest.mark.parametrize(
     ("actions", "message"),
     [
