@@ -74,7 +74,7 @@ def loop(
         task: Id of the real task.
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
-        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy, with more or less noise.
+        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
         imagine_steps: Steps dreamed in each.
         obs: "frames" or "state".
         preset: Size of the world model.

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -49,6 +49,7 @@ class Study:
         imagine_steps: dreamed steps of each round.
         horizon: steps after which a dream is truncated.
         behaviour: what acts in the first recording.
+        starts: where dreams begin, see `ImagineConfig`.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Study:
     imagine_steps: int
     horizon: int
     behaviour: str = "random"
+    starts: Literal["any", "initial"] = "any"
 
 
 STUDIES = (
@@ -65,16 +67,24 @@ STUDIES = (
         task="wmenv/InvertedPendulum-v0",
         obs="frames",
         rounds=4,
-        record_steps=3_000,
-        imagine_steps=60_000,
-        horizon=200,
+        record_steps=4_000,
+        imagine_steps=50_000,
+        horizon=400,
         behaviour="explore",
     ),
-    Study(task="wmenv/Reacher-v0", obs="frames", rounds=1, record_steps=20_000, imagine_steps=300_000, horizon=50),
-    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=50_000, horizon=100),
-    Study(task="wmenv/Hopper-v0", obs="state", rounds=4, record_steps=5_000, imagine_steps=50_000, horizon=100),
     Study(
-        task="wmenv/dmc-reacher-easy-v0", obs="state", rounds=2, record_steps=10_000, imagine_steps=100_000, horizon=100
+        task="wmenv/Reacher-v0",
+        obs="frames",
+        rounds=3,
+        record_steps=7_000,
+        imagine_steps=100_000,
+        horizon=50,
+        starts="initial",
+    ),
+    Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100),
+    Study(task="wmenv/Hopper-v0", obs="state", rounds=8, record_steps=4_000, imagine_steps=30_000, horizon=200),
+    Study(
+        task="wmenv/dmc-cheetah-run-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
     ),
 )
 
@@ -91,7 +101,7 @@ def run(study: Study, seed: int) -> None:
     """One task and seed, from the first recorded step to the row in results/returns.jsonl."""
     begun = time.monotonic()
     out = RUNS / f"{study.task.split('/')[-1]}-{study.obs}" / f"seed-{seed}"
-    config = ImagineConfig(horizon=study.horizon)
+    config = ImagineConfig(horizon=study.horizon, starts=study.starts)
     loop(
         study.task,
         out,
