@@ -58,15 +58,16 @@ class LatentEpisodes:
         )
 
     def sample(self, rows: int, frames: int, generator: torch.Generator) -> Clip:
-        """`rows` clips of `frames` frames; each holds a transition drawn uniformly from all, at a random place."""
-        steps = self.length - 1
-        edges = steps.cumsum(0)
+        """`rows` clips of `frames` frames, drawn evenly from all that hold a transition.
+
+        Some hang over an episode's ends: each transition then lies in exactly `frames` of them, the last one too.
+        """
+        places = self.length - 1 + frames - 1
+        edges = places.cumsum(0)
         drawn = torch.randint(int(edges[-1]), (rows,), generator=generator)
         episode = torch.searchsorted(edges, drawn, right=True)
-        frame = drawn - (edges - steps)[episode] + 1  # 1 .. T within the episode
-        slack = torch.randint(frames, (rows,), generator=generator)
-        last = torch.minimum(frame + slack, self.length[episode] - 1)
-        return self.cut(episode, last - frames + 1, frames)
+        begin = drawn - (edges - places)[episode] + 2 - frames  # 2 - F .. T within the episode
+        return self.cut(episode, begin, frames)
 
     def cut(self, episode: Tensor, begin: Tensor, frames: int) -> Clip:
         """The clips that begin at frame `begin` (B,) of `episode` (B,); frames outside the episode are not valid."""
