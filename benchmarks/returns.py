@@ -114,7 +114,7 @@ def run(study: Study, seed: int) -> None:
         episodes=10,
         config=config,
         progress=False,
-        on_round=lambda r: print(f"{study.task} seed {seed}: {r}", flush=True),
+        on_round=lambda r: print(f"{study.task}, seed {seed}, round {r.number}: {r.evaluation.mean:.1f}", flush=True),
     )
     last = round_folder(out, study.rounds - 1)
     store = EpisodeStore.open(out / "data", task=study.task)

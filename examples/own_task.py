@@ -20,7 +20,7 @@ def main(out: str = "runs/own_task", record_steps: int = 10_000, imagine_steps: 
     register_task(TASK, source="Swimmer-v5", max_episode_steps=200)
     data = record(TASK, record_steps, "random:4", folder / "data", obs="state")
     print(f"recorded {data.num_episodes} episodes, {data.num_steps} steps")
-    model = wmenv.train.train(folder / "data", folder / "model", preset="tiny")
+    model = wmenv.train.train(folder / "data", folder / "model", preset="tiny", overwrite=True)
     policy = imagine(model, imagine_steps, folder / "policy")
     for name, actor in (("random", "random"), ("dreamed", policy)):
         print(f"{name}: {evaluate(actor, task=TASK, episodes=10)}")

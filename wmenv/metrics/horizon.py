@@ -60,10 +60,9 @@ def horizon_error(
     episode = torch.repeat_interleave(torch.arange(len(steps)), steps)
     begin = torch.cat([torch.arange(int(n)) for n in steps])
     left = steps[episode] - begin
-    long = (left >= min(horizon, int(left.max()))).nonzero()[:, 0]  # clips that reach the end come first
-    anyone = torch.randperm(len(left), generator=generator)
-    order = torch.cat((long[torch.randperm(len(long), generator=generator)], anyone))
-    chosen = order[:MAX_CLIPS]
+    order = torch.randperm(len(left), generator=generator)
+    long = left[order] >= min(horizon, int(left.max()))
+    chosen = torch.cat((order[long], order[~long]))[:MAX_CLIPS]  # clips that reach the end come first
     clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + horizon)
     spread = _used(model, data.latent).std(0).square().sum()
     learned = encode_episodes(model, list(training))
@@ -131,7 +130,8 @@ def _dream(model: WorldModel, clip: Clip, window: int, generator: torch.Generato
 
 
 def _linear(clip: Clip, linear: Any, window: int) -> Tensor:
-    before, now = clip.latent[:, window - 2].flatten(1), clip.latent[:, window - 1].flatten(1)
+    before = (clip.latent[:, window - 2] if window > 1 else clip.first).flatten(1)
+    now = clip.latent[:, window - 1].flatten(1)
     frames = []
     for t in range(window, clip.latent.shape[1]):
         before, now = now, linear.step(before, now, clip.action[:, t])
