@@ -32,7 +32,10 @@ class JsonlWriter(KVWriter):
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
         self._file = open(path, "a", encoding="utf-8")
+        if cut_off:  # a kill cut the last row; the next one is not to be lost with it
+            self._file.write("\n")
         self._constant = constant
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:

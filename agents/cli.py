@@ -201,7 +201,7 @@ class Loop:
         out: Folder of data, models and policies.
         rounds: Rounds in all.
         record_steps: Real steps of each round.
-        imagine_steps: Dreamed steps of each round.
+        imagine_steps: Dreamed steps of the first round; the second has twice as many, the third three times, and so on.
         obs: Learn from frames or from the state.
         preset: Size of the world model.
         behaviour: What acts in the first round: "random", "random:N", "explore" or "zero".
@@ -215,7 +215,7 @@ class Loop:
     out: Path = Path("runs/loop")
     rounds: int = 4
     record_steps: int = 6_000
-    imagine_steps: int = 200_000
+    imagine_steps: int = 80_000
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
     behaviour: str = "explore"
@@ -228,7 +228,7 @@ class Loop:
         """Loops."""
         from .loop import loop
 
-        loop(
+        done = loop(
             self.task,
             self.out,
             rounds=self.rounds,
@@ -245,6 +245,8 @@ class Loop:
                 f"round {done.number}: {done.real_steps} real steps, {done.policy_steps} dreamed: {done.evaluation}"
             ),
         )
+        if not done:
+            say(f"{self.out}: all {self.rounds} rounds were done before; give --rounds more, or another --out")
         return 0
 
 

@@ -74,16 +74,19 @@ def stand(model: WorldModel, episode: Episode, begin: int) -> Any:
     return model.start_from(context.unsqueeze(0), led.unsqueeze(0), valid.unsqueeze(0))
 
 
-def heldout_media(model: WorldModel, policy: Policy, task: str, episodes: Sequence[Episode]) -> Media:
+def heldout_media(
+    model: WorldModel, policy: Policy, task: str, episodes: Sequence[Episode], *, seed: int = 10_000
+) -> Media:
     """Films (or curves) for the report: two held-out episodes in reality and dream, and the policy at work.
 
     Args:
         model: The world model.
         policy: The trained policy; one of its episodes is filmed.
         task: Id of the real task.
-        episodes: Held out; the longest by random actions and the longest of all are shown.
+        episodes: Held out; the longest is shown, beside a new one of the policy.
+        seed: Of the policy's episode.
     """
-    film = film_policy(policy, task)
+    film = film_policy(policy, task, seed=seed)
     chosen = {id(episode): episode for episode in (film, *sorted(episodes, key=lambda e: -len(e.action))[:1])}
     captions = ("the actions of the trained policy", "an episode of the held-out recording")
     clips, traces = [], []

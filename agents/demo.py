@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import EpisodeStore, InputError, metrics
+from wmenv import EpisodeStore, InputError, metrics, presets
 
 from .baselines import train_real
 from .callbacks import RECORD_NAME, read_rows
@@ -22,7 +22,9 @@ from .loop import LOG_NAME, Round, loop
 from .machine import GIB, PeakMemory, hardware, versions
 from .policy import Policy
 from .progress import progress_bar
+from .real_env import make_task
 from .record import record
+from .record_policy import parse_repeat
 from .report import write_report
 from .results import stored_arm
 
@@ -86,6 +88,7 @@ def demo(
         KeyboardInterrupt: After saving what was under way.
     """
     config = config or DemoConfig()
+    _check(config)  # before an earlier demo is deleted
     out = prepare(Path(out))
     ppo = ppo or ImagineConfig()
     seed, task = config.seed, config.task
@@ -113,7 +116,7 @@ def demo(
             episodes = [heldout.episode(i) for i in range(heldout.num_episodes)]
             errors = metrics.horizon_error(model, episodes, store.load(), horizon=HORIZON)
             speed = measure_speed(task, model)
-            media = heldout_media(model, policy, task, episodes)
+            media = heldout_media(model, policy, task, episodes, seed=_first_seed(config))
     report = {
         "format": 1,
         "task": task,
@@ -153,7 +156,7 @@ def _learn(
         out,
         rounds=config.rounds,
         record_steps=config.record_steps // config.rounds,
-        imagine_steps=config.imagine_steps // config.rounds,
+        imagine_steps=_first_round(config),
         obs=config.obs,
         preset=config.preset,
         behaviour=config.behaviour,
@@ -168,6 +171,16 @@ def _learn(
     policy = Policy.load(out / "policy")
     assert policy.model is not None
     return rounds, policy.model, policy
+
+
+def _check(config: DemoConfig) -> None:
+    """Refuses a task, a preset or a behaviour that does not exist."""
+    presets.preset_named(config.preset)
+    if config.behaviour not in ("explore", "zero"):
+        if config.behaviour.partition(":")[0] != "random":
+            raise InputError(f"behaviour: expected random, random:N, explore or zero, got {config.behaviour!r}")
+        parse_repeat(config.behaviour)
+    make_task(config.task, None).close()
 
 
 def prepare(out: Path) -> Path:
@@ -222,13 +235,23 @@ def summary(report: Mapping[str, Any]) -> str:
 
 def _evaluate(policy: Any, config: DemoConfig, progress: bool, **where: Any) -> Evaluation:
     with progress_bar("evaluate", "episodes", wanted=progress) as show:
-        return evaluate(policy, episodes=config.episodes, seed=10_000 + 1000 * config.seed, progress=show, **where)
+        return evaluate(policy, episodes=config.episodes, seed=_first_seed(config), progress=show, **where)
+
+
+def _first_seed(config: DemoConfig) -> int:
+    """Seed of the first evaluated episode, which is also the one that is filmed."""
+    return 10_000 + 1000 * config.seed
 
 
 def _arm(result: Evaluation) -> dict[str, Any]:
     kept = ("mean", "sem", "episodes", "ci95", "mean_length", "returns")
     record = result.to_dict()
     return {name: record[name] for name in kept}
+
+
+def _first_round(config: DemoConfig) -> int:
+    """Steps dreamed in round 0, such that 1 + 2 + ... + rounds times as many make the whole."""
+    return 2 * config.imagine_steps // (config.rounds * (config.rounds + 1))
 
 
 def _round(done: Round) -> dict[str, Any]:
@@ -251,8 +274,8 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
     if config.rounds > 1:
         each = f"--record-steps {config.record_steps // config.rounds} --imagine-steps"
         return [
-            f"wmenv loop {config.task} --rounds {config.rounds} {each} {config.imagine_steps // config.rounds} "
-            f"--behaviour {config.behaviour} --obs {config.obs} --out {out}/loop{seed}"
+            f"wmenv loop {config.task} --rounds {config.rounds} {each} {_first_round(config)} "
+            f"--behaviour {config.behaviour} --obs {config.obs} --preset {config.preset} --out {out}/loop{seed}"
         ]
     obs = "" if config.obs == "frames" else f" --obs {config.obs}"
     return [

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import InputError, types
+from wmenv import InputError, envs, types
 
 from .callbacks import ProgressCallback, StepCounter, make_writers
 from .config import DEFAULT_HORIZON, ImagineConfig, PPOConfig, with_options
 from .policy import Policy, PolicyConfig
-from .ppo import learn
+from .ppo import check_steps, learn
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -77,10 +77,11 @@ def train_policy(
     progress: Progress | None = None,
 ) -> Policy:
     """Runs PPO on `env` and stores the policy whatever happens; see `imagine` for the arguments and errors."""
+    check_steps(steps)
     before = policy.config.steps
-    policy.save(out)
     told = {"seed": seed, "steps": steps, **asdict(config)}
     writers = make_writers(out, told, tensorboard=tensorboard, wandb=wandb, before=before)
+    policy.save(out)  # what lay in `out` is replaced only now that the arguments are known to be good
     callbacks = [ProgressCallback(progress, steps)] if progress else []
     counter = StepCounter()
     try:
@@ -136,12 +137,12 @@ def dream_options(model: WorldModel, config: ImagineConfig) -> dict[str, Any]:
 
 
 def load_model(model: WorldModel | str | Path, device: str = "auto") -> WorldModel:
-    """`model` itself, or read from its folder onto `device`; "auto" is the GPU when there is one."""
+    """`model` itself, or read from its folder onto `device`; "auto" is the GPU when there is one.
+
+    Raises:
+        InputError: The device is unknown or missing.
+        CheckpointError: The folder holds no sound model.
+    """
     if isinstance(model, (str, Path)):
-        import torch
-
-        from wmenv import WorldModel
-
-        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        return WorldModel.from_pretrained(model).to(place)
+        return envs.resolve_model(model, device)
     return model

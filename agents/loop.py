@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmenv import EpisodeStore, InputError
+from wmenv import EpisodeStore, InputError, presets
 
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
@@ -54,7 +54,7 @@ def loop(
     *,
     rounds: int = 4,
     record_steps: int = 6_000,
-    imagine_steps: int = 200_000,
+    imagine_steps: int = 80_000,
     obs: str = "frames",
     preset: str = "tiny",
     behaviour: str = "explore",
@@ -75,7 +75,8 @@ def loop(
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
         record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
-        imagine_steps: Steps dreamed in each.
+        imagine_steps: Steps dreamed in round 0; round k dreams k + 1 times as many, in proportion to what was recorded
+            so far, since the first dreams are the least true.
         obs: "frames" or "state".
         preset: Size of the world model.
         behaviour: What acts in round 0: "random", "random:N", "explore" or "zero".
@@ -98,6 +99,8 @@ def loop(
     for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
+    if isinstance(preset, str):
+        presets.preset_named(preset)
     out = Path(out)
     folder = out / "data"
     finished = {row["round"] for row in read_rows(out / LOG_NAME)}
@@ -121,12 +124,12 @@ def loop(
             with stage("train", f"a world model of {_recorded(folder, task):,} steps, preset {preset}{turn}"):
                 model = train_world_model(folder, here / "model", **options)
         with (
-            stage("imagine", f"{imagine_steps:,} dreamed steps of PPO, none of them real{turn}"),
+            stage("imagine", f"{imagine_steps * (number + 1):,} dreamed steps of PPO, none of them real{turn}"),
             progress_bar(f"imagine, round {number}", wanted=progress) as show,
         ):
             init = before / "policy" if number else None
             options = {"config": config, "seed": seed + number, "init": init, "progress": show}
-            policy = imagine(model, imagine_steps, here / "policy", **options)
+            policy = imagine(model, imagine_steps * (number + 1), here / "policy", **options)
         with (
             stage("evaluate", f"{episodes} real episodes{turn}"),
             progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show,

@@ -8,6 +8,7 @@ from agents import cli
 from agents.config import DemoConfig, ImagineConfig
 from agents.demo import demo, prepare, summary
 from agents.policy import Policy
+from physics import TaskError
 from wmenv import InputError
 
 RETURNS = ("random", "zero", "dream", "real_equal_steps", "real_equal_policy_steps")
@@ -21,7 +22,7 @@ def run(tmp_path_factory, quick):
         patch.setitem(PRESETS, "quick", quick)
         out = tmp_path_factory.mktemp("demo")
         config = DemoConfig(
-            preset="quick", record_steps=200, heldout_steps=60, imagine_steps=512, rounds=2, episodes=3, seed=1
+            preset="quick", record_steps=200, heldout_steps=60, imagine_steps=384, rounds=2, episodes=3, seed=1
         )
         ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20)
         report = demo(out, config=config, ppo=ppo, progress=False)
@@ -40,7 +41,7 @@ def test_report_json_holds_what_was_promised(run):
     errors = report["horizon_error"]
     assert len(errors["horizons"]) == len(errors["dream"]) == len(errors["copy_last"]) == len(errors["linear"]) > 0
     assert {"record", "train", "imagine", "evaluate", "baseline", "measure", "total"} == set(report["wall_seconds"])
-    assert 200 <= report["real_steps"] < 210 and report["policy_steps"] == 512 and report["peak_memory_gib"] > 0.1
+    assert 200 <= report["real_steps"] < 210 and report["policy_steps"] == 384 and report["peak_memory_gib"] > 0.1
     assert {"python", "torch", "mujoco"} <= set(report["versions"])
 
 
@@ -57,6 +58,15 @@ def test_the_table_names_every_policy(run):
     text = summary(run[1])
     for words in ("random actions", "no action at all", "PPO in dreams", "PPO, same real steps"):
         assert words in text
+
+
+@pytest.mark.parametrize("wrong", [{"task": "wmenv/No-v0"}, {"preset": "huge"}, {"behaviour": "random:0"}])
+def test_a_demo_that_cannot_run_leaves_the_one_before(tmp_path, wrong):
+    prepare(tmp_path)
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises((InputError, TaskError)):
+        demo(tmp_path, config=DemoConfig(**wrong), progress=False)
+    assert (tmp_path / "report.json").exists()
 
 
 def test_a_second_demo_replaces_the_first_but_nothing_else(run, tmp_path):

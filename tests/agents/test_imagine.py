@@ -120,6 +120,13 @@ def test_a_wrong_number_of_steps_is_refused(toy, tmp_path, steps):
         _train(toy, tmp_path / "p", steps=steps)
 
 
+def test_bad_arguments_leave_an_older_policy_as_it_was(toy, tmp_path):
+    start_policy(toy.Model(), FAST, seed=3, init=None, trained_on="dream").save(tmp_path / "p", steps=7)
+    with pytest.raises(InputError, match="steps: expected"):
+        _train(toy, tmp_path / "p", steps=0)
+    assert Policy.load(tmp_path / "p").config.steps == 7
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .frames import tile_frames
     from .linter import lint
     from .linter_trace import Finding
-    from .model import DreamModel
+    from .model import DreamModel, resolve_model
     from .options import DreamClosed, DreamNotReset
     from .real import LatentObservation, LatentVectorObservation
     from .single import DreamEnv
@@ -34,6 +34,7 @@ _PLACES = {
     "LatentObservation": "real",
     "LatentVectorObservation": "real",
     "lint": "linter",
+    "resolve_model": "model",
     "tile_frames": "frames",
 }
 
@@ -51,6 +52,7 @@ __all__ = [
     "LatentObservation",
     "LatentVectorObservation",
     "lint",
+    "resolve_model",
     "tile_frames",
 ]
 
