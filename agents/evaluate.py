@@ -122,7 +122,8 @@ def evaluate(
     Args:
         policy: "random", "zero", a policy folder, a `Policy`, or any object with `reset(mask)` and `act(obs)`.
         task: Evaluate on this real task. Without task and model: on the task that the policy was made for.
-        model: Evaluate in this world model's dream, from the first moments of recorded episodes.
+        model: Evaluate in this world model's dream, from the first moments of recorded episodes. A policy of another
+            model reads it through `Policy.reading`.
         episodes: How many.
         seed: Episode i begins with seed + i. Training uses small seeds; the default keeps clear of them.
         num_envs: Real environments that run together; the result does not depend on it for a deterministic policy.
@@ -136,7 +137,8 @@ def evaluate(
         The returns and lengths in the order of the seeds.
 
     Raises:
-        InputError: Both or neither of task and model, or a number out of range.
+        InputError: Both or neither of task and model, a number out of range, or a model whose latents the policy cannot
+            read.
         CheckpointError: The policy or the model is damaged.
         TaskError: The task is unknown.
     """
@@ -154,6 +156,7 @@ def evaluate(
     if model is not None:
         dreamed = load_model(model)
         _check_task(actor, dreamed.config.task)
+        actor = actor.reading(dreamed) if isinstance(actor, Policy) else actor
         actor = _actor(actor, dreamed.config.action_low, dreamed.config.action_high, seed)
         outcome = _dream(actor, dreamed, episodes, seed, horizon, deterministic, device, progress)
         return Evaluation(policy=name, task=dreamed.config.task, place="dream", seed=seed, **outcome)

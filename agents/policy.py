@@ -171,6 +171,26 @@ class Policy:
             first.bias.add_(first.weight @ shift)
             first.weight.mul_(gain)
 
+    def reading(self, model: WorldModel) -> Policy:
+        """This policy for the latents of `model`: itself where they are its own, else a copy that is translated.
+
+        Raises:
+            InputError: The latents of `model` have another size, or nothing in common with those that it learned from.
+        """
+        if self._model is model or (self._model is None and self._folder is None):
+            return self
+        c = model.config
+        if c.history * c.num_tokens * c.token_dim != self.config.observation_dim:
+            raise InputError(
+                f"model: expected latent observations of {self.config.observation_dim} numbers, as the policy reads, "
+                f"got {c.history} x {c.num_tokens} x {c.token_dim}; give the model that it was trained with"
+            )
+        gain, shift = model.latents_of(self.model)
+        copy = Policy(self.config, model=model)
+        copy.network.load_state_dict(self.network.state_dict())
+        copy.translate(gain, shift)
+        return copy
+
     @torch.no_grad()
     def act(self, obs: NDArray[np.float32] | Tensor, deterministic: bool = True) -> NDArray[np.float32]:
         """Chooses one action for each observation.

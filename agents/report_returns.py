@@ -43,7 +43,7 @@ def verdict(report: Mapping[str, Any]) -> str:
     if most["mean"] is not None and most["mean"] > floor["mean"]:
         share = (dream["mean"] - floor["mean"]) / (most["mean"] - floor["mean"])
         text += (
-            f"PPO with {report['policy_steps']:,} steps on the real task itself, {_times(report)} as many as were "
+            f"PPO with {_steps(report):,} steps on the real task itself, {_times(report)} as many as were "
             f"recorded here, earns {number(most['mean'])}; on the way there from {number(floor['mean'])}, the dreams "
             f"came {share:.0%} far."
         )
@@ -74,7 +74,7 @@ def returns_section(report: Mapping[str, Any]) -> str:
     if most["mean"] is None:
         remark = (
             f"No result is stored for PPO with {report['policy_steps']:,} real steps on this task; "
-            "<code>make bench</code> makes one, in hours rather than minutes."
+            "<code>make results</code> makes one, in hours rather than minutes."
         )
     else:
         remark = f"The last row takes long and was not run now: it comes from {escape(str(most['source']))}."
@@ -122,4 +122,9 @@ def _above(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _times(report: Mapping[str, Any]) -> str:
-    return f"{report['policy_steps'] / report['real_steps']:.0f} times"
+    return f"{_steps(report) / report['real_steps']:.0f} times"
+
+
+def _steps(report: Mapping[str, Any]) -> int:
+    """Real steps of the stored rival: those of its own runs, which may not be as many as were dreamed here."""
+    return report["returns"]["real_equal_policy_steps"].get("steps") or report["policy_steps"]

@@ -9,7 +9,7 @@ from typing import Any
 FOLDER = Path(__file__).parent.parent / "results"
 """Beside the packages in a clone; an installed wheel has none."""
 
-NONE = {"mean": None, "sem": None, "episodes": None, "source": None}
+NONE = {"mean": None, "sem": None, "episodes": None, "steps": None, "source": None}
 
 
 def stored_arm(task: str, modality: str, arm: str, folder: Path = FOLDER) -> dict[str, Any]:
@@ -22,20 +22,22 @@ def stored_arm(task: str, modality: str, arm: str, folder: Path = FOLDER) -> dic
         folder: Holds `*.jsonl`, see results/README.md.
 
     Returns:
-        `mean`, `sem` (between seeds; of the episodes where there is one seed), `episodes`, `seeds` and `source`, which
-        names file, command and processor; all None if there is no such result.
+        `mean`, `sem` (between seeds; of the episodes where there is one seed), `episodes`, `seeds`, `steps` (dreamed in
+        those runs, on average) and `source`, which names file, command and processor; all None if there is no such
+        result.
     """
-    found: dict[int, tuple[dict[str, Any], str]] = {}
+    found: dict[int, tuple[dict[str, Any], str, int | None]] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             result = row.get("returns", {}).get(arm)
             if row["task"] == task and row["modality"] == modality and result and result.get("mean") is not None:
                 source = f"results/{path.name}, made by “{row['command']}” on {row['hardware']['cpu']}"
-                found[row["seed"]] = (result, source)
+                found[row["seed"]] = (result, source, row.get("policy_steps"))
     if not found:
         return dict(NONE)
-    results = [result for result, _ in found.values()]
+    results = [result for result, _, _ in found.values()]
+    steps = [number for _, _, number in found.values() if number]
     means = [result["mean"] for result in results]
     mean = sum(means) / len(means)
     if len(means) > 1:
@@ -47,5 +49,6 @@ def stored_arm(task: str, modality: str, arm: str, folder: Path = FOLDER) -> dic
         "sem": sem,
         "episodes": sum(result.get("episodes") or 0 for result in results),
         "seeds": len(results),
-        "source": "; ".join(sorted({source for _, source in found.values()})),
+        "steps": round(sum(steps) / len(steps)) if steps else None,
+        "source": "; ".join(sorted({source for _, source, _ in found.values()})),
     }

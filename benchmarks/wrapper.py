@@ -92,7 +92,7 @@ def measure(preset: str, modality: str, num_envs: int, *, rounds: int, device: s
     noise, push = normal(index, index, shape), torch.from_numpy(action).to(device)
 
     def bare() -> None:
-        out = model.step(state[0], push, noise)
+        out = model.step(state[0], push, noise, consume=True)  # in place, as the environment does
         state[0] = out.state
         out.reward.cpu()  # so that a GPU's work is done when the clock is read
 

@@ -82,26 +82,27 @@ def train(
     if not episodes:
         raise DataError(f"{data}: expected recorded episodes, got none; record some first")
     training = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
-    if init is not None and not isinstance(init, WorldModel):
-        init = WorldModel.from_pretrained(init)
-    torch.manual_seed(seed)  # initial weights; a user's own generators are untouched from here on
-    model = WorldModel(make_config(store.info, training, sizes, modality))
-    if init is not None:
-        _check_same(init.config, model.config)
-        model.load_state_dict({**model.state_dict(), **_weights(init)})
-    model = model.to(place)
-    identity = {
-        "data": [store.info.task, store.num_episodes, store.num_steps],
-        "preset": dataclasses.asdict(sizes),
-        "seed": seed,
-        "modality": modality,
-        "init": None if init is None else _fingerprint(init),
-    }
-    scratch = out / SCRATCH
-    warm = init is not None
-    if modality == "frames":
-        fit_frames(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
-    fit_dynamics(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
+    with torch.random.fork_rng(devices=[]):  # initial weights; the caller's stream goes on as if none were drawn
+        if init is not None and not isinstance(init, WorldModel):
+            init = WorldModel.from_pretrained(init)
+        torch.default_generator.manual_seed(seed)
+        model = WorldModel(make_config(store.info, training, sizes, modality))
+        if init is not None:
+            _check_same(init.config, model.config)
+            model.load_state_dict({**model.state_dict(), **_weights(init)})
+        model = model.to(place)
+        identity = {
+            "data": [store.info.task, store.num_episodes, store.num_steps, _recording(training)],
+            "preset": dataclasses.asdict(sizes),
+            "seed": seed,
+            "modality": modality,
+            "init": None if init is None else _fingerprint(init),
+        }
+        scratch = out / SCRATCH
+        warm = init is not None
+        if modality == "frames":
+            fit_frames(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
+        fit_dynamics(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
     model.eval().requires_grad_(False)
     model.save_pretrained(out)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -157,6 +158,11 @@ def _place(device: str) -> torch.device:
 
 def _weights(model: WorldModel) -> dict[str, torch.Tensor]:
     return {name: t for name, t in model.state_dict().items() if not name.startswith("start_")}
+
+
+def _recording(episodes: list[Episode]) -> str:
+    """What tells a recording from another one of as many episodes and steps."""
+    return digest(b"".join(array.tobytes() for e in episodes for array in (e.state, e.action, e.reward)))
 
 
 def _fingerprint(model: WorldModel) -> str:

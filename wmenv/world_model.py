@@ -199,7 +199,20 @@ class WorldModel(nn.Module):
         Returns:
             gain and shift, each (N, C), on the CPU: z_other = gain * z + shift. For states they are exact; the latents
             of a frame model that was trained on from another keep their places, gain 1 and shift 0.
+
+        Raises:
+            InputError: the models read different things or differ in size, or are frame models of separate trainings.
         """
+        if self.config.modality != other.config.modality or self.latent_shape != other.latent_shape:
+            raise InputError(
+                f"model: expected latents {other.latent_shape} from {other.config.modality}, "
+                f"got {self.latent_shape} from {self.config.modality}; use models of the same preset and modality"
+            )
+        if isinstance(self.tokenizer, FrameVAE) and not _same_line(self.tokenizer, other.tokenizer):
+            raise InputError(
+                "model: expected one that was trained on from the other (init=), got one of a training of its own; "
+                "the numbers of its frame latents mean something else"
+            )
         gain, shift = torch.ones(self.latent_shape), torch.zeros(self.latent_shape)
         if isinstance(self.tokenizer, StateTokenizer) and isinstance(other.tokenizer, StateTokenizer):
             slots = self.tokenizer.slots.cpu()
@@ -267,6 +280,12 @@ class WorldModel(nn.Module):
         """As in torch; start caches that were computed with the old weights are dropped."""
         self._pages = None
         return super().load_state_dict(*args, **kwargs)
+
+
+def _same_line(one: FrameVAE, other: Any) -> bool:
+    """Whether two tokenizers come of one training: going on with it leaves what they measure frames by as it was."""
+    names = ("background", "latent_mean", "latent_scale")
+    return all(torch.equal(getattr(one, name).cpu(), getattr(other, name).cpu()) for name in names)
 
 
 def build_tokenizer(config: WorldModelConfig) -> Tokenizer:

@@ -21,7 +21,7 @@ from agents.report_dreams import Clip, Media, Trace, slow_motion
 from agents.report_returns import verdict
 from agents.results import stored_arm
 
-NONE = {"mean": None, "sem": None, "episodes": None, "source": None}
+NONE = {"mean": None, "sem": None, "episodes": None, "steps": None, "source": None}
 
 
 def _arm(mean, sem=1.0):
@@ -242,6 +242,7 @@ def test_a_stored_baseline_is_averaged_over_seeds_and_names_its_source(tmp_path)
             "seed": seed,
             "command": "python -m benchmarks.results",
             "hardware": {"cpu": "C"},
+            "policy_steps": 1000 + seed,
             "returns": {"real_equal_policy_steps": {"mean": mean, "sem": 1.0, "episodes": 50}},
         }
         for seed, mean in ((0, 10.0), (1, 14.0))
@@ -249,6 +250,7 @@ def test_a_stored_baseline_is_averaged_over_seeds_and_names_its_source(tmp_path)
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     arm = stored_arm("t", "frames", "real_equal_policy_steps", tmp_path)
     assert (arm["mean"], arm["sem"], arm["episodes"], arm["seeds"]) == (12.0, 2.0, 100, 2)
+    assert arm["steps"] == 1000, "its own steps, not those of the demo that shows it"
     assert "results/a.jsonl" in arm["source"] and "python -m benchmarks.results" in arm["source"]
     assert stored_arm("t", "state", "real_equal_policy_steps", tmp_path) == NONE
     assert stored_arm("u", "frames", "real_equal_policy_steps", tmp_path / "nowhere") == NONE
@@ -264,6 +266,10 @@ def test_the_record_survives_a_cut_line_and_leaves_out_what_is_no_number(tmp_pat
         file.write('{"steps": 8, "a":')
     rows = read_rows(path)
     assert len(rows) == 2
+    writer = JsonlWriter(path)
+    writer.write({"a": 2}, {}, step=9)
+    writer.close()
+    assert [row["steps"] for row in read_rows(path)] == [7, 7, 9], "the row after a cut one is whole"
     assert {k: v for k, v in rows[0].items() if k != "time"} == {"a": 1.5, "c": "text", "seed": 4, "steps": 7}
     assert read_rows(tmp_path / "none") == []
 

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from agents import cli
 from agents.comparison import dream_along, film_policy, measure_speed, stand
@@ -63,9 +64,23 @@ def test_in_the_dream_every_member_counts_its_first_episode(road):
     assert evaluate("random", model=road / "model", episodes=3, horizon=5).episodes == 3
 
 
-def test_a_dream_that_begins_in_a_recorded_moment_stands_where_the_encoder_stands(road):
-    import torch
+def test_a_policy_reads_the_latents_of_another_model_of_its_states(road):
+    policy, other = Policy.load(road / "policy"), WorldModel.from_pretrained(road / "model")
+    other.tokenizer.scale.mul_(2.0)
+    other.tokenizer.mean.add_(0.5)
+    states = EpisodeStore.open(road / "data").episode(0).state[:4]
 
+    def latents(model):
+        return model.encoder_observation(model.encoder_reset(torch.tensor(states)))
+
+    translated = policy.reading(other)
+    np.testing.assert_allclose(translated.act(latents(other)), policy.act(latents(policy.model)), atol=1e-5)
+    assert not np.allclose(policy.act(latents(other)), policy.act(latents(policy.model)), atol=1e-3)
+    assert policy.reading(policy.model) is policy
+    assert evaluate(policy, model=other, episodes=2, horizon=3).episodes == 2
+
+
+def test_a_dream_that_begins_in_a_recorded_moment_stands_where_the_encoder_stands(road):
     model = WorldModel.from_pretrained(road / "model")
     episode = max(EpisodeStore.open(road / "data"), key=lambda e: len(e.action))
     for begin in (0, 1, len(episode.action) - 1):
@@ -94,7 +109,7 @@ def test_the_loop_goes_on_where_it_was(tmp_path, quick):
     second = loop(TASK, tmp_path, rounds=2, **arguments)
     assert [r.number for r in first + second] == [0, 1]
     assert 120 <= first[0].real_steps < 140 and 240 <= second[0].real_steps < 260
-    assert second[0].policy_steps == 2 * first[0].policy_steps == 256, "the policy goes on, warm"
+    assert second[0].policy_steps == 3 * first[0].policy_steps == 384, "the policy goes on, warm, twice as long"
     assert loop(TASK, tmp_path, rounds=2, **arguments) == []
     rows = [json.loads(line) for line in (tmp_path / "loop.jsonl").read_text().splitlines()]
     assert [row["round"] for row in rows] == [0, 1] and rows[1]["return_mean"] == second[0].evaluation.mean
@@ -124,6 +139,8 @@ def test_verbs_of_the_command_line(road, tmp_path, capsys):
         (["imagine", "no/such/model", "--steps", "1", "--out", "{tmp}/p"], "no/such/model"),
         (["imagine", "{road}/model", "--steps", "0", "--out", "{tmp}/p"], "steps: expected"),
         (["imagine", "{road}/model", "--steps", "9", "--num-envs", "0", "--out", "{tmp}/p"], "num_envs: expected"),
+        (["imagine", "{road}/model", "--steps", "9", "--device", "tpu", "--out", "{tmp}/p"], "device: expected"),
+        (["loop", TASK, "--preset", "huge", "--out", "{tmp}/l"], "preset: expected"),
         (["train", "{road}/policy", "--out", "{tmp}/m"], "policy"),
         (["train", "{road}/data", "--preset", "huge", "--out", "{tmp}/m"], "preset: expected"),
         (["record", "wmenv/Hopper-v0", "--steps", "9", "--obs", "state", "--out", "{road}/data"], "task"),

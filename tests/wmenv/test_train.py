@@ -136,6 +136,14 @@ def test_the_seed_decides(made: Path, tmp_path: Path):
     assert not torch.equal(other.dynamics.embed.weight, first["dynamics.embed.weight"])
 
 
+def test_the_callers_random_stream_is_left_alone(made: Path, tmp_path: Path):
+    torch.manual_seed(5)
+    train(made / "state-data", tmp_path / "m", init=made / "state", **OPTIONS)
+    drawn = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(3))
+
+
 def test_frames_can_be_ignored(made: Path, tmp_path: Path):
     model = train(made / "frames-data", tmp_path / "m", modality="state", **OPTIONS)
     assert model.config.modality == "state"
@@ -254,6 +262,19 @@ def test_an_interrupted_training_goes_on(made: Path, tmp_path: Path, monkeypatch
         train(made / "frames-data", tmp_path / "m", seed=5, **OPTIONS)
     model = train(made / "frames-data", tmp_path / "m", **OPTIONS)
     assert same_tensors(model.state_dict(), WorldModel.from_pretrained(made / "frames").state_dict())
+
+
+def test_another_recording_of_the_same_size_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, shift in (("one", 0), ("two", 1)):
+        store = EpisodeStore.create(tmp_path / name, make_info(size=None))
+        store.append([make_episode(seed + shift, 5, frames=False) for seed in range(3)])
+        assert store.num_steps == 15
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "one", tmp_path / "m", **OPTIONS)
+    with pytest.raises(CheckpointError, match="expected a checkpoint of this run"):
+        train(tmp_path / "two", tmp_path / "m", **OPTIONS)
 
 
 def test_a_warm_start_goes_on_from_its_own_init_only(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -228,3 +228,14 @@ def test_latents_of_another_model_of_the_same_state_are_had_exactly():
     assert gain.shape == shift.shape == new.latent_shape
     torch.testing.assert_close(gain * new.tokenizer.encode(states) + shift, old.tokenizer.encode(states))
     assert not torch.allclose(new.tokenizer.encode(states), old.tokenizer.encode(states))
+
+
+def test_frame_latents_of_separate_trainings_have_nothing_in_common():
+    one, trained_on, other = make_model("frames"), make_model("frames", seed=1), make_model("frames")
+    other.tokenizer.latent_scale.mul_(1.1)  # what a model that is trained on keeps
+    gain, shift = trained_on.latents_of(one)
+    assert (gain == 1).all() and (shift == 0).all()
+    with pytest.raises(InputError, match="model: expected one that was trained on"):
+        one.latents_of(other)
+    with pytest.raises(InputError, match="model: expected latents"):
+        one.latents_of(make_model())
