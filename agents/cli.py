@@ -201,7 +201,7 @@ class Loop:
         out: Folder of data, models and policies.
         rounds: Rounds in all.
         record_steps: Real steps of each round.
-        imagine_steps: Dreamed steps of the first round; the second has twice as many, the third three times, and so on.
+        imagine_steps: Dreamed steps of each round.
         obs: Learn from frames or from the state.
         preset: Size of the world model.
         behaviour: What acts in the first round: "random", "random:N", "explore" or "zero".
@@ -215,7 +215,7 @@ class Loop:
     out: Path = Path("runs/loop")
     rounds: int = 4
     record_steps: int = 6_000
-    imagine_steps: int = 80_000
+    imagine_steps: int = 200_000
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
     behaviour: str = "explore"

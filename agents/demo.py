@@ -156,7 +156,7 @@ def _learn(
         out,
         rounds=config.rounds,
         record_steps=config.record_steps // config.rounds,
-        imagine_steps=_first_round(config),
+        imagine_steps=config.imagine_steps // config.rounds,
         obs=config.obs,
         preset=config.preset,
         behaviour=config.behaviour,
@@ -249,11 +249,6 @@ def _arm(result: Evaluation) -> dict[str, Any]:
     return {name: record[name] for name in kept}
 
 
-def _first_round(config: DemoConfig) -> int:
-    """Steps dreamed in round 0, such that 1 + 2 + ... + rounds times as many make the whole."""
-    return 2 * config.imagine_steps // (config.rounds * (config.rounds + 1))
-
-
 def _round(done: Round) -> dict[str, Any]:
     return {
         "real_steps": done.real_steps,
@@ -274,7 +269,7 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
     if config.rounds > 1:
         each = f"--record-steps {config.record_steps // config.rounds} --imagine-steps"
         return [
-            f"wmenv loop {config.task} --rounds {config.rounds} {each} {_first_round(config)} "
+            f"wmenv loop {config.task} --rounds {config.rounds} {each} {config.imagine_steps // config.rounds} "
             f"--behaviour {config.behaviour} --obs {config.obs} --preset {config.preset} --out {out}/loop{seed}"
         ]
     obs = "" if config.obs == "frames" else f" --obs {config.obs}"

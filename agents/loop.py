@@ -54,7 +54,7 @@ def loop(
     *,
     rounds: int = 4,
     record_steps: int = 6_000,
-    imagine_steps: int = 80_000,
+    imagine_steps: int = 200_000,
     obs: str = "frames",
     preset: str = "tiny",
     behaviour: str = "explore",
@@ -75,8 +75,7 @@ def loop(
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
         record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
-        imagine_steps: Steps dreamed in round 0; round k dreams k + 1 times as many, in proportion to what was recorded
-            so far, since the first dreams are the least true.
+        imagine_steps: Steps dreamed in each.
         obs: "frames" or "state".
         preset: Size of the world model.
         behaviour: What acts in round 0: "random", "random:N", "explore" or "zero".
@@ -124,12 +123,12 @@ def loop(
             with stage("train", f"a world model of {_recorded(folder, task):,} steps, preset {preset}{turn}"):
                 model = train_world_model(folder, here / "model", **options)
         with (
-            stage("imagine", f"{imagine_steps * (number + 1):,} dreamed steps of PPO, none of them real{turn}"),
+            stage("imagine", f"{imagine_steps:,} dreamed steps of PPO, none of them real{turn}"),
             progress_bar(f"imagine, round {number}", wanted=progress) as show,
         ):
             init = before / "policy" if number else None
             options = {"config": config, "seed": seed + number, "init": init, "progress": show}
-            policy = imagine(model, imagine_steps * (number + 1), here / "policy", **options)
+            policy = imagine(model, imagine_steps, here / "policy", **options)
         with (
             stage("evaluate", f"{episodes} real episodes{turn}"),
             progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show,

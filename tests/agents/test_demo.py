@@ -22,7 +22,7 @@ def run(tmp_path_factory, quick):
         patch.setitem(PRESETS, "quick", quick)
         out = tmp_path_factory.mktemp("demo")
         config = DemoConfig(
-            preset="quick", record_steps=200, heldout_steps=60, imagine_steps=384, rounds=2, episodes=3, seed=1
+            preset="quick", record_steps=200, heldout_steps=60, imagine_steps=512, rounds=2, episodes=3, seed=1
         )
         ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20)
         report = demo(out, config=config, ppo=ppo, progress=False)
@@ -41,7 +41,7 @@ def test_report_json_holds_what_was_promised(run):
     errors = report["horizon_error"]
     assert len(errors["horizons"]) == len(errors["dream"]) == len(errors["copy_last"]) == len(errors["linear"]) > 0
     assert {"record", "train", "imagine", "evaluate", "baseline", "measure", "total"} == set(report["wall_seconds"])
-    assert 200 <= report["real_steps"] < 210 and report["policy_steps"] == 384 and report["peak_memory_gib"] > 0.1
+    assert 200 <= report["real_steps"] < 210 and report["policy_steps"] == 512 and report["peak_memory_gib"] > 0.1
     assert {"python", "torch", "mujoco"} <= set(report["versions"])
 
 
