@@ -1,7 +1,7 @@
 """Fills README's tables from results/*.jsonl and benchmarks/*.json, so that no number in it is typed by hand.
 
-`python -m benchmarks.readme` rewrites the blocks between `<!-- results:begin -->` and `<!-- results:end -->`, and
-between `<!-- bench:NAME:begin -->` and `<!-- bench:NAME:end -->`; with `--check` it only says whether they are stale.
+`python -m benchmarks.readme` rewrites the blocks between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, where NAME is
+`results`, `quality`, `probe` or `bench:` and a benchmark; with `--check` it only says whether they are stale.
 results/README.md describes the records.
 """
 
@@ -17,9 +17,13 @@ from pathlib import Path
 from statistics import mean, stdev
 
 ROOT = Path(__file__).parent.parent
+FORECASTS = {"forecast": "dream", "one dream": "one_dream", "linear model": "linear", "copy the last": "copy_last"}
 ARMS = ("random", "zero", "real_equal_steps", "dream", "real_equal_policy_steps")
 REQUIRED = ("task", "modality", "seed", "returns", "command", "hardware")
+OPTIONAL = ("note", "real_steps", "policy_steps", "horizon_error", "below_rivals_to", "probe")
 GOAL = 0.8
+SEEDS = 3
+SHOWN_STEPS = (1, 10, 50)
 EMPTY = "No results yet: `make results` and `make bench` write them."
 
 Run = dict
@@ -38,7 +42,7 @@ def load_runs(folder: Path) -> dict[Key, Run]:
             row = _parse(line, f"{path.name}:{number}")
             run = runs.setdefault((row["task"], row["modality"], row["seed"]), {**row, "returns": {}})
             run["returns"].update(row["returns"])
-            run.update({key: row[key] for key in ("note", "real_steps", "policy_steps") if key in row})
+            run.update({key: row[key] for key in OPTIONAL if key in row})
     return runs
 
 
@@ -48,10 +52,7 @@ def results_table(runs: Mapping[Key, Run]) -> str:
         return EMPTY
     header = ("task", "from", "seeds", "real steps", "random", "zero", "PPO, equal real steps")
     header += ("**dream**", "PPO, equal policy steps", "reached", "remark")
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for (task, modality, _), run in sorted(runs.items()):
-        groups.setdefault((task, modality), []).append(run)
-    rows = [_result_row(task, modality, group) for (task, modality), group in groups.items()]
+    rows = [_result_row(task, modality, group) for (task, modality), group in _by_task(runs.values()).items()]
     commands = sorted({run["command"] for run in runs.values()})
     machines = sorted({_machine(run["hardware"]) for run in runs.values()})
     explanation = (
@@ -59,6 +60,39 @@ def results_table(runs: Mapping[Key, Run]) -> str:
         " better of random and zero action (0%) to PPO with equal policy steps on the real task (100%)."
     )
     return "\n\n".join([_markdown(header, rows), explanation, _made_by(commands, machines)])
+
+
+def quality_table(runs: Mapping[Key, Run]) -> str:
+    """How far the models can be trusted, as a Markdown table: errors on held-out episodes, mean over seeds."""
+    groups = _by_task(run for run in runs.values() if "horizon_error" in run)
+    if not groups:
+        return EMPTY
+    header = ["task", "from", "seeds", "below both up to step", "error of", *(f"step {h}" for h in SHOWN_STEPS)]
+    rows = []
+    for (task, modality), group in groups.items():
+        last = sorted({run["below_rivals_to"] for run in group})
+        first = [task.removeprefix("wmenv/"), modality, str(len(group)), ", ".join(map(str, last))]
+        for name, key in FORECASTS.items():
+            errors = [run["horizon_error"] for run in group if key in run["horizon_error"]]
+            rows.append([*first, name, *(_interval(_at(errors, key, step), 3) for step in SHOWN_STEPS)])
+            first = [""] * 4
+    explanation = (
+        "Root mean square error of the latent in units of its spread, open loop, given the real actions (1: always"
+        " guessing the mean). The forecast is the mean of 16 dreams whose starts differ by the model's one-step error."
+    )
+    return "\n\n".join([_markdown(header, rows), explanation])
+
+
+def probe_table(runs: Mapping[Key, Run]) -> str:
+    """What the latents of frames hold, as a Markdown table: R2 of every state coordinate, mean over seeds."""
+    groups = _by_task(run for run in runs.values() if "probe" in run)
+    rows = [
+        [task.removeprefix("wmenv/"), name, str(len(group)), _interval([run["probe"]["r2"][i] for run in group], 3)]
+        + [_interval([run["probe"]["rmse"][i] for run in group], 3)]
+        for (task, _), group in groups.items()
+        for i, name in enumerate(group[0]["probe"]["names"])
+    ]
+    return _markdown(("task", "coordinate", "seeds", "R2", "error"), rows) if rows else EMPTY
 
 
 def bench_table(report: Mapping) -> str:
@@ -72,7 +106,10 @@ def bench_table(report: Mapping) -> str:
 
 def render(text: str, root: Path = ROOT) -> str:
     """The README `text` with every generated block filled from the files under `root`."""
-    text = _fill(text, "results", results_table(load_runs(root / "results")))
+    runs = load_runs(root / "results")
+    text = _fill(text, "results", results_table(runs))
+    text = _fill(text, "quality", quality_table(runs))
+    text = _fill(text, "probe", probe_table(runs))
     for name in re.findall(r"<!-- bench:(\w+):begin -->", text):
         path = root / "benchmarks" / f"{name}.json"
         table = bench_table(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else EMPTY
@@ -115,7 +152,19 @@ def _result_row(task: str, modality: str, runs: Sequence[Run]) -> list[str]:
     cells = [task.removeprefix("wmenv/"), modality, str(len(runs)), ", ".join(f"{step:,}" for step in steps) or "–"]
     cells += [_interval(arms[arm]) for arm in ("random", "zero", "real_equal_steps")]
     cells += [f"**{_interval(arms['dream'])}**", _interval(arms["real_equal_policy_steps"])]
-    return [*cells, _reached(arms), "; ".join([*_misses(arms), *notes]) or "–"]
+    few = [f"{len(runs)} of {SEEDS} seeds so far"] if len(runs) < SEEDS else []
+    return [*cells, _reached(arms), "; ".join([*_misses(arms), *few, *notes]) or "–"]
+
+
+def _by_task(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run["task"], run["modality"], run["seed"])):
+        groups.setdefault((run["task"], run["modality"]), []).append(run)
+    return groups
+
+
+def _at(errors: Sequence[Mapping], key: str, step: int) -> list[float]:
+    return [e[key][e["horizons"].index(step)] for e in errors if step in e["horizons"]]
 
 
 def _share(arms: Mapping[str, Sequence[float]]) -> float | None:
@@ -133,22 +182,33 @@ def _reached(arms: Mapping[str, Sequence[float]]) -> str:
 
 def _misses(arms: Mapping[str, Sequence[float]]) -> list[str]:
     misses = []
-    if arms["dream"] and arms["real_equal_steps"] and mean(arms["dream"]) <= mean(arms["real_equal_steps"]):
-        misses.append("does not beat PPO with equal real steps")
+    if arms["dream"] and arms["real_equal_steps"]:
+        lead = mean(arms["dream"]) - mean(arms["real_equal_steps"])
+        if lead <= 0:
+            misses.append("does not beat PPO with equal real steps")
+        elif lead < 2 * _error(arms["dream"], arms["real_equal_steps"]):
+            misses.append("not clearly above PPO with equal real steps")
     share = _share(arms)
     if share is not None and share < GOAL:
         misses.append(f"below {100 * GOAL:.0f}%")
     return misses
 
 
-def _interval(values: Sequence[float]) -> str:
+def _error(*arms: Sequence[float]) -> float:
+    """Standard error of a difference of means; 0 for one seed, which has none."""
+    return sqrt(sum(stdev(values) ** 2 / len(values) for values in arms if len(values) > 1))
+
+
+def _interval(values: Sequence[float], digits: int | None = None) -> str:
     if not values:
         return "–"
-    spread = f" ± {_number(stdev(values) / sqrt(len(values)))}" if len(values) > 1 else ""
-    return _number(mean(values)) + spread
+    spread = f" ± {_number(stdev(values) / sqrt(len(values)), digits)}" if len(values) > 1 else ""
+    return _number(mean(values), digits) + spread
 
 
-def _number(value: float) -> str:
+def _number(value: float, digits: int | None = None) -> str:
+    if digits is not None:
+        return f"{value:.{digits}f}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

@@ -74,7 +74,7 @@ def test_runs_join_their_arms_and_average_over_seeds(tmp_path: Path):
     row = readme.results_table(readme.load_runs(tmp_path)).splitlines()[2]
     # floor 0 (zero action, the better one), ceiling 10, dream (8 + 10) / 2; its standard error is sqrt(2) / sqrt(2)
     assert "| Toy-v0 | state | 2 | 1,000 |" in row
-    assert "**9.00 ± 1.00**" in row and "| 90% | – |" in row
+    assert "**9.00 ± 1.00**" in row and "| 90% | 2 of 3 seeds so far |" in row
 
 
 def test_a_missed_bar_is_said_in_the_table(tmp_path: Path):
@@ -82,7 +82,33 @@ def test_a_missed_bar_is_said_in_the_table(tmp_path: Path):
     text = line(returns=arms | {"real_equal_policy_steps": arm(10)}, note="too few seeds")
     (tmp_path / "toy.jsonl").write_text(text, encoding="utf-8")
     row = readme.results_table(readme.load_runs(tmp_path)).splitlines()[2]
-    assert "| 10% | does not beat PPO with equal real steps; below 80%; too few seeds |" in row
+    assert "| 10% | does not beat PPO with equal real steps; below 80%; 1 of 3 seeds so far; too few seeds |" in row
+
+
+def test_a_lead_within_the_noise_is_no_win(tmp_path: Path):
+    arms = {"random": arm(0), "zero": arm(0), "real_equal_policy_steps": arm(10)}
+    pairs = ((9, 8), (8, 9), (10, 8))  # (dream, equal real steps): ahead by 2/3, standard errors of 1/3 and 0.58
+    rows = [
+        line(seed=i, returns=arms | {"dream": arm(a), "real_equal_steps": arm(b)}) for i, (a, b) in enumerate(pairs)
+    ]
+    (tmp_path / "toy.jsonl").write_text("".join(rows), encoding="utf-8")
+    row = readme.results_table(readme.load_runs(tmp_path)).splitlines()[2]
+    assert "| 90% | not clearly above PPO with equal real steps |" in row
+
+
+def test_errors_and_probes_have_tables(tmp_path: Path):
+    def errors(dream: float) -> dict:
+        return {"horizons": [1, 50], "dream": [dream, 0.5], "linear": [0.3, 0.6], "copy_last": [1.0, 1.5]}
+
+    probe = {"names": ["qpos:x [m]", "qvel:x [m/s]"], "r2": [0.99, 0.9], "rmse": [0.01, 0.2]}
+    rows = [line(seed=i, horizon_error=errors(0.1 + i / 5), below_rivals_to=50 - i, probe=probe) for i in (0, 1)]
+    (tmp_path / "toy.jsonl").write_text("".join(rows), encoding="utf-8")
+    runs = readme.load_runs(tmp_path)
+    quality = readme.quality_table(runs)
+    assert "| Toy-v0 | state | 2 | 49, 50 | forecast | 0.200 ± 0.100 | – | 0.500 ± 0.000 |" in quality
+    assert "|  |  |  |  | one dream | – | – | – |" in quality and "linear model | 0.300" in quality
+    assert "| Toy-v0 | qvel:x [m/s] | 2 | 0.900 ± 0.000 | 0.200 ± 0.000 |" in readme.probe_table(runs)
+    assert readme.quality_table({}) == readme.probe_table({}) == readme.EMPTY
 
 
 @pytest.mark.parametrize("text", ["{", line(returns={"dreams": arm(1)}), '{"task": "x"}'])
