@@ -66,7 +66,7 @@ def stand(model: WorldModel, episode: Episode, begin: int) -> Any:
         latents.append(encoder.latents[:, -1])
     actions = model.unit_action(torch.tensor(episode.action[:begin], device=model.device))
     actions = torch.cat((torch.zeros(1, model.config.action_dim, device=model.device), actions))
-    window = model.config.window
+    window = model.context
     missing = max(0, window - len(latents))
     context = torch.cat([latents[0]] * missing + latents[-window:])
     led = torch.cat((actions.new_zeros(missing, actions.shape[1]), actions[-window:]))

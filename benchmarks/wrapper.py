@@ -59,7 +59,7 @@ def untrained_model(preset: str, modality: str, *, starts: int = 256) -> WorldMo
     )
     torch.manual_seed(0)
     model = WorldModel(config).eval().requires_grad_(False)
-    shape = (starts, config.window)
+    shape = (starts, model.context)
     model.set_starts(
         torch.randn(*shape, tokens, channels),
         torch.zeros(*shape, ACTION_DIM),

@@ -3,7 +3,7 @@
 Five verbs: `start` a dream from a recorded context, `step` it, `decode` what it shows, and on the real side
 `encoder_reset` and `encoder_step`, which give real observations the form that dreams have.
 
-# B envs, K starts, W window, H history, N tokens, C channels, A action size, S denoising steps
+# B envs, K starts, W window, P = W + 1 context, H history, N tokens, C channels, A action size, S denoising steps
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class WorldModel(nn.Module):
             )  # fmt: skip
         )
         self.heads = TransitionHeads(n, c, a, config.head_width)
-        k, w = config.num_starts, config.window
+        k, w = config.num_starts, self.context
         self.register_buffer("start_latents", torch.zeros(k, w, n, c))
         self.register_buffer("start_actions", torch.zeros(k, w, a))
         self.register_buffer("start_valid", torch.zeros(k, w, dtype=torch.bool))
@@ -80,6 +80,14 @@ class WorldModel(nn.Module):
     def num_starts(self) -> int:
         """K, recorded contexts to begin from."""
         return self.config.num_starts
+
+    @property
+    def context(self) -> int:
+        """W + 1, latents of a start context: as many as a frame sees, and one before them.
+
+        Of that one only the change to the next is wanted; its own is not known, so that no dream should see it.
+        """
+        return self.config.window + 1
 
     @property
     def latent_shape(self) -> tuple[int, int]:
@@ -264,7 +272,7 @@ class WorldModel(nn.Module):
         return ((action - self.action_middle) / self.action_half).clamp(-1, 1)
 
     def set_starts(self, latents: Tensor, actions: Tensor, valid: Tensor, initial: Tensor) -> None:
-        """Put in the recorded contexts: (K, W, N, C), (K, W, A) in [-1, 1], (K, W), (K,)."""
+        """Put in the recorded contexts: (K, P, N, C), (K, P, A) in [-1, 1], (K, P), (K,)."""
         for name, value in (("latents", latents), ("actions", actions), ("valid", valid), ("is_initial", initial)):
             getattr(self, f"start_{name}").copy_(value)
         self._pages = None

@@ -66,7 +66,7 @@ def test_a_model_knows_its_task(made: Path, modality: str):
 def test_its_starts_are_recorded_contexts(made: Path, modality: str):
     model = WorldModel.from_pretrained(made / modality)
     episodes = EpisodeStore.open(made / f"{modality}-data").load()[:-1]
-    window, contexts = model.config.window, []
+    window, contexts = model.context, []
     for episode in episodes:
         latent, action = encode_episodes(model, [episode]).latent, torch.from_numpy(episode.action)
         for t in range(episode.num_steps):

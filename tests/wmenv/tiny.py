@@ -133,7 +133,7 @@ def make_model(modality: str = "state", seed: int = 0, **changes: Any) -> WorldM
     model = WorldModel(make_config(modality, **changes)).eval().requires_grad_(False)
     shake(model, seed, 0.15)
     generator = torch.Generator().manual_seed(seed)
-    k, w, (n, c) = model.num_starts, model.config.window, model.latent_shape
+    k, w, (n, c) = model.num_starts, model.context, model.latent_shape
     latents = torch.randn(k, w, n, c, generator=generator)
     valid, initial = torch.ones(k, w, dtype=torch.bool), torch.zeros(k, dtype=torch.bool)
     valid[1, :-1], initial[1] = False, True

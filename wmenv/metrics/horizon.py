@@ -5,7 +5,7 @@ the average of them all lies closer to what did happen than any of them. A linea
 it is compared with the model's own average, of dreams whose starts differ by as much as the model errs in a step
 (ensemble forecasting: Leith 1974, Theoretical Skill of Monte Carlo Forecasts); the single dream is reported beside it.
 
-# B clips, W window, F horizon, N tokens, C channels, E ensemble
+# B clips, P context, F horizon, N tokens, C channels, E ensemble
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def horizon_error(
     """
     data = encode_episodes(model, list(held_out))
     generator = torch.Generator().manual_seed(seed)
-    window = model.config.window
+    context = model.context
     steps = data.length - 1
     episode = torch.repeat_interleave(torch.arange(len(steps)), steps)
     begin = torch.cat([torch.arange(int(n)) for n in steps])
@@ -63,16 +63,16 @@ def horizon_error(
     order = torch.randperm(len(left), generator=generator)
     long = left[order] >= min(horizon, int(left.max()))
     chosen = torch.cat((order[long], order[~long]))[:MAX_CLIPS]  # clips that reach the end come first
-    clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + horizon)
+    clip = data.cut(episode[chosen], begin[chosen] - context + 1, context + horizon)
     spread = _used(model, data.latent).std(0).square().sum()
     learned = encode_episodes(model, list(training))
-    one = _dream(model, clip, window, generator)
+    one = _dream(model, clip, context, generator)
     many = _dream(
-        model, _spread_starts(clip, window, _step_error(model, learned, generator), generator), window, generator
+        model, _spread_starts(clip, context, _step_error(model, learned, generator), generator), context, generator
     )
-    linear = _linear(clip, fit_linear(learned), window)
-    true, alive = clip.latent[:, window:], clip.target[:, window:]
-    still = clip.latent[:, window - 1 : window].expand_as(true)
+    linear = _linear(clip, fit_linear(learned), context)
+    true, alive = clip.latent[:, context:], clip.target[:, context:]
+    still = clip.latent[:, context - 1 : context].expand_as(true)
     reached = alive.sum(0)
     kept = int((reached > 0).sum())
 
@@ -100,40 +100,40 @@ def _used(model: WorldModel, latent: Tensor) -> Tensor:
 
 def _step_error(model: WorldModel, data: LatentEpisodes, generator: torch.Generator) -> Tensor:
     """Root mean square error (N, C) of one step from real contexts of the training episodes."""
-    window, steps = model.config.window, data.length - 1
+    context, steps = model.context, data.length - 1
     episode = torch.repeat_interleave(torch.arange(len(steps)), steps)
     begin = torch.cat([torch.arange(int(n)) for n in steps])
     chosen = torch.randperm(len(begin), generator=generator)[: 4 * MAX_CLIPS]
-    clip = data.cut(episode[chosen], begin[chosen] - window + 1, window + 1)
-    return (_dream(model, clip, window, generator) - clip.latent[:, window:])[:, 0].square().mean(0).sqrt()
+    clip = data.cut(episode[chosen], begin[chosen] - context + 1, context + 1)
+    return (_dream(model, clip, context, generator) - clip.latent[:, context:])[:, 0].square().mean(0).sqrt()
 
 
-def _spread_starts(clip: Clip, window: int, size: Tensor, generator: torch.Generator) -> Clip:
+def _spread_starts(clip: Clip, context: int, size: Tensor, generator: torch.Generator) -> Clip:
     """Every clip E times, the last frame of each context off by Gaussian noise of `size` (N, C)."""
     clip = Clip(*(field.repeat_interleave(ENSEMBLE, 0) for field in clip))
     latent = clip.latent.clone()
-    latent[:, window - 1] += size * torch.randn(latent[:, 0].shape, generator=generator)
+    latent[:, context - 1] += size * torch.randn(latent[:, 0].shape, generator=generator)
     return clip._replace(latent=latent)
 
 
-def _dream(model: WorldModel, clip: Clip, window: int, generator: torch.Generator) -> Tensor:
+def _dream(model: WorldModel, clip: Clip, context: int, generator: torch.Generator) -> Tensor:
     device = model.device
-    head = (clip.latent[:, :window], clip.action[:, :window], clip.valid[:, :window])
+    head = (clip.latent[:, :context], clip.action[:, :context], clip.valid[:, :context])
     state = model.start_from(*(field.to(device) for field in head))
     actions = clip.action * model.action_half.cpu() + model.action_middle.cpu()
     frames = []
-    for t in range(window, clip.latent.shape[1]):
+    for t in range(context, clip.latent.shape[1]):
         noise = torch.randn(len(actions), model.config.denoise_steps, *model.latent_shape, generator=generator)
         state = model.step(state, actions[:, t].to(device), noise.to(device)).state
         frames.append(state.latents[:, -1].cpu())
     return torch.stack(frames, 1)
 
 
-def _linear(clip: Clip, linear: Any, window: int) -> Tensor:
-    before = (clip.latent[:, window - 2] if window > 1 else clip.first).flatten(1)
-    now = clip.latent[:, window - 1].flatten(1)
+def _linear(clip: Clip, linear: Any, context: int) -> Tensor:
+    before = clip.latent[:, context - 2].flatten(1)
+    now = clip.latent[:, context - 1].flatten(1)
     frames = []
-    for t in range(window, clip.latent.shape[1]):
+    for t in range(context, clip.latent.shape[1]):
         before, now = now, linear.step(before, now, clip.action[:, t])
         frames.append(now.view_as(clip.latent[:, t]))
     return torch.stack(frames, 1)

@@ -72,7 +72,7 @@ def fit_dynamics(
     steps = round(sizes.steps * (WARM_SHARE if warm else 1.0))
     stage = Stage(name="dynamics", module=module, loss=loss, steps=steps, rate=sizes.rate * (0.7 if warm else 1.0))
     run_stage(stage, folder, seed=seed, identity=identity, progress=progress)
-    model.set_starts(*choose_starts(data, model.num_starts, model.config.window, seed))
+    model.set_starts(*choose_starts(data, model.num_starts, model.context, seed))
 
 
 def _set_change_scales(model: WorldModel, data: LatentEpisodes) -> None:
@@ -99,12 +99,12 @@ def _reached(data: LatentEpisodes) -> Tensor:
     return inside
 
 
-def choose_starts(data: LatentEpisodes, count: int, window: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def choose_starts(data: LatentEpisodes, count: int, length: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """`count` contexts that end at observations with a future: a quarter at resets, the rest from anywhere.
 
     Returns:
-        latents (K, W, N, C), actions (K, W, A), valid (K, W), initial (K,); before an episode began, the first latent
-        is repeated and marked as not valid.
+        latents (K, P, N, C), actions (K, P, A), valid (K, P), initial (K,) for contexts of `length` P; before an
+        episode began, the first latent is repeated and marked as not valid.
     """
     generator = torch.Generator().manual_seed(seed)
     episodes = len(data.length)
@@ -115,5 +115,5 @@ def choose_starts(data: LatentEpisodes, count: int, window: int, seed: int) -> t
     episode = torch.searchsorted(edges, drawn, right=True)
     frame = drawn - (edges - steps)[episode]
     episode, frame = torch.cat((resets, episode))[:count], torch.cat((torch.zeros_like(resets), frame))[:count]
-    clip = data.cut(episode, frame - window + 1, window)
+    clip = data.cut(episode, frame - length + 1, length)
     return clip.latent, clip.action, clip.valid, frame == 0
