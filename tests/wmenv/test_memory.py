@@ -30,4 +30,4 @@ def faults(first: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have rules of their own")
 def test_a_loop_of_large_temporaries_takes_no_fresh_pages():
-    assert faults("keep_freed_memory()") < 1000 < faults("")
+    assert faults("keep_freed_memory()") < faults("") / 10
