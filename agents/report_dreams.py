@@ -153,11 +153,14 @@ def horizon_section(report: Mapping[str, Any]) -> str:
         "one_dream": ("one dream", "dream", True),
         "dream": ("mean of dreams", "dream", False),
     }
-    lines = [
-        Line(name=name, x=errors["horizons"], y=errors[key], role=role, dashed=dashed)
-        for key, (name, role, dashed) in names.items()
-        if key in errors
-    ]
+    top = 1.25 * max(max(errors[key]) for key in names if key in errors and key != "linear")
+    lines = []
+    for key, (name, role, dashed) in names.items():
+        # an unstable linear model soon errs by millions; its curve ends where it leaves the picture
+        inside = next((i for i, y in enumerate(errors.get(key, ())) if y > top), None)
+        x, y = errors["horizons"][:inside], errors.get(key, [])[:inside]
+        if y:
+            lines.append(Line(name=name, x=x, y=y, role=role, dashed=dashed))
     chart = charts.line_chart(
         lines, x_label="steps dreamed since the start", y_label=str(errors.get("unit", "error")), from_zero=True
     )

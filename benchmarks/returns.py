@@ -66,10 +66,10 @@ STUDIES = (
     Study(
         task="wmenv/InvertedPendulum-v0",
         obs="frames",
-        rounds=4,
+        rounds=3,
         record_steps=4_000,
-        imagine_steps=50_000,
-        horizon=400,
+        imagine_steps=80_000,
+        horizon=200,
         behaviour="explore",
     ),
     Study(
