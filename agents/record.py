@@ -80,7 +80,10 @@ def record(
     try:
         env = gymnasium.make(task, **options) if task in gymnasium.registry else physics.make_task(task, **options)
     except (TypeError, gymnasium.error.Error) as error:
-        raise InputError(f"task: expected a task of `physics.task_ids()`, got {task!r}: {str(error)[:200]}") from error
+        raise InputError(
+            f"task: expected a task of `physics.task_ids()`, got {task!r} ({str(error)[:200]}); "
+            "physics.register_task makes one of a Gymnasium id or an MJCF file"
+        ) from error
     try:
         spec, info = env.spec, _describe(env, task, size if obs == "frames" else None, policy, seed)
     finally:
