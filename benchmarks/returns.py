@@ -66,10 +66,10 @@ STUDIES = (
     Study(
         task="wmenv/InvertedPendulum-v0",
         obs="frames",
-        rounds=3,
+        rounds=4,
         record_steps=4_000,
-        imagine_steps=80_000,
-        horizon=200,
+        imagine_steps=50_000,
+        horizon=400,
         behaviour="explore",
     ),
     Study(
