@@ -18,6 +18,7 @@ from .atomic import digest
 from .checkpoint import CONFIG
 from .config import WorldModelConfig
 from .data import DataInfo, Episode, EpisodeStore
+from .device import named_device
 from .errors import DataError, InputError
 from .presets import Preset, preset_named
 from .tokenizers import group_slots
@@ -54,7 +55,7 @@ def train(
         modality: "frames" or "state"; by default frames when the data set has them.
         task: the task that the data set must be a recording of; None for any.
         overwrite: replace a finished model in `out`; without it, that is an InputError.
-        device: "cpu", "cuda" or "auto" (a GPU when there is one).
+        device: "cpu", "cuda" (or "cuda:1"), or "auto" (a GPU when there is one).
         progress: called as progress(stage, step, of_steps, losses).
 
     Returns:
@@ -67,7 +68,7 @@ def train(
     out = Path(out)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
-    place = _place(device)
+    place = named_device(device)
     if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
         raise InputError(
             f"out: expected a new folder, got {out} with a finished model; choose another or pass overwrite"
@@ -146,14 +147,6 @@ def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality
         denoise_steps=sizes.denoise_steps,
         num_starts=min(sizes.starts, sum(len(e.action) for e in episodes)),
     )
-
-
-def _place(device: str) -> torch.device:
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device: expected 'cpu', 'cuda' or 'auto', got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: expected 'cpu' or 'auto' on a machine without a CUDA GPU, got 'cuda'")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _weights(model: WorldModel) -> dict[str, torch.Tensor]:

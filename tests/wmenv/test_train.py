@@ -178,7 +178,7 @@ def test_bad_arguments_are_input_errors(made: Path, tmp_path: Path, options: dic
 
 def test_cuda_without_a_gpu(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="device: expected 'cpu' or 'auto'"):
+    with pytest.raises(InputError, match="device: expected a CUDA GPU for 'cuda'"):
         train(made / "state-data", tmp_path / "m", **(OPTIONS | {"device": "cuda"}))
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wmenv.cache import FrameCache, copy_cache
 from wmenv.config import WorldModelConfig
 from wmenv.data import DataInfo, Episode, EpisodeStore
-from wmenv.dynamics import Dynamics, DynamicsConfig
+from wmenv.dynamics import Dynamics, DynamicsConfig, NextFrame
 from wmenv.presets import Preset
 from wmenv.world_model import WorldModel
 
@@ -111,6 +112,11 @@ def random_dynamics(seed: int = 0, **changes: Any) -> Dynamics:
     shake(dynamics, seed, 0.2)
     dynamics.delta_scale.copy_(torch.linspace(0.5, 1.5, dynamics.delta_scale.numel()).view_as(dynamics.delta_scale))
     return dynamics
+
+
+def next_frame(dynamics: Dynamics, cache: FrameCache, action: Tensor) -> NextFrame:
+    """The frame that `action` leads to, begun on a copy: `cache` stays as it is."""
+    return NextFrame.begin(dynamics, copy_cache(cache), action)
 
 
 def make_config(modality: str = "state", **changes: Any) -> WorldModelConfig:

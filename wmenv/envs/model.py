@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..device import named_device
 from ..errors import InputError
 from ..types import DreamState, EncoderState, StepOutput
 
@@ -92,29 +93,13 @@ def resolve_model(model: Any, device: str = "auto") -> DreamModel:
         InputError: if `model` is neither, or the device is unknown or missing.
         CheckpointError: if the folder does not hold a sound model.
     """
-    place = _device(device)
+    place = None if device == "auto" else named_device(device)
     if isinstance(model, str | os.PathLike):
         from ..world_model import WorldModel  # here, since a user's own model needs none of it
 
-        return WorldModel.from_pretrained(model).to(place or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return WorldModel.from_pretrained(model).to(named_device(device))
     if not all(hasattr(model, name) for name in ("config", "start", "step", "latent_observation")):
         raise InputError(f"model: expected a folder or a WorldModel, got {type(model).__name__}; pass model='runs/...'")
     if place is None or place.type == device_of(model).type and place.index in (None, device_of(model).index):
         return model
     return copy.deepcopy(model).to(place)
-
-
-def _device(device: str) -> torch.device | None:
-    if device == "auto":
-        return None
-    try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"device: expected 'cpu', 'cuda' or 'auto', got {device!r}; choose one of them") from error
-    if place.type not in ("cpu", "cuda"):
-        raise InputError(f"device: expected 'cpu', 'cuda' or 'auto', got {device!r}; choose one of them")
-    if place.type == "cuda" and not (torch.cuda.is_available() and (place.index or 0) < torch.cuda.device_count()):
-        raise InputError(
-            f"device: expected a CUDA GPU for {device!r}, got {torch.cuda.device_count()} of them; use 'auto' or 'cpu'"
-        )
-    return place

@@ -12,7 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..cache import FrameCache, copy_cache
 from ..dynamics import Dynamics, NextFrame
 from .schedule import check_schedule
 
@@ -23,25 +22,15 @@ def euler(noised: Tensor, answer: Tensor, level: Tensor, lower: Tensor) -> Tenso
     return torch.where(level > 0, (1 - lower) * answer + lower * noise, noised)
 
 
-def denoise_frame(dynamics: Dynamics, cache: FrameCache, base: Tensor, action: Tensor, noise: Tensor) -> Tensor:
-    """The next latent of every dream.
+def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
+    """The next latent (B, N, C) of every dream.
 
     Args:
-        dynamics: the network.
-        cache: what it remembers.
+        frame: begun and not yet committed.
         base: (B, N, C) last committed latent.
-        action: (B, A) in [-1, 1].
         noise: (B, S, N, C) standard normal; S steps are made. The first is where the flow starts; the others are for
             samplers that add noise on the way.
-
-    Returns:
-        (B, N, C).
     """
-    return denoise(NextFrame.begin(dynamics, copy_cache(cache), action), base, noise)
-
-
-def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
-    """As `denoise_frame`, for a frame that has been begun and is then to be committed."""
     steps = noise.shape[1]
     noised = noise[:, 0]
     for step in range(steps):

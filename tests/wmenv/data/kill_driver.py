@@ -11,13 +11,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 
 from conftest import assert_same, make_episode, make_info  # noqa: E402
 
+from tests.wmenv.forked import forked, status_of  # noqa: E402
 from wmenv.data import EpisodeStore, RepairReport  # noqa: E402
 from wmenv.data.folder import remove_leftovers  # noqa: E402
 
@@ -45,23 +45,6 @@ def check(path: Path, acknowledged: int) -> None:
     assert remove_leftovers(path, len(list((path / "meta/episodes").glob("*/*.parquet")))) == []
 
 
-def forked(work: Callable[[], None]) -> int:
-    """Runs `work` in a child."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return child
-
-
 def main(folder: str, kills: int, seed: int) -> None:
     """Kills `kills` writers, each after some appends and a part of the next; a new data set every 25."""
     rng = random.Random(seed)
@@ -85,8 +68,7 @@ def main(folder: str, kills: int, seed: int) -> None:
             acknowledged = int.from_bytes(part, "little")
         os.close(reader)
         during += left_files(path)
-        _, status = os.waitpid(forked(lambda path=path, n=acknowledged: check(path, n)), 0)
-        if status:
+        if status_of(lambda path=path, n=acknowledged: check(path, n)):
             sys.exit(f"kill {number}: what was left is wrong")
     print(f"{kills} kills, {during} of them left unfinished files")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.wmenv.tiny import random_dynamics
+from tests.wmenv.tiny import next_frame, random_dynamics
 from wmenv.cache import FrameCache
-from wmenv.dynamics import Dynamics, commit, estimate, new_cache
+from wmenv.dynamics import Dynamics, new_cache
 
 B, F, N, C, A, W = 4, 14, 3, 2, 2, 4
 
@@ -39,9 +39,9 @@ def stream(
     caches = [new_cache(dynamics, len(x["first"])) if cache is None else cache]
     base, answers = x["first"], []
     for t in range(x["context"].shape[1]):
-        now = x["context"][:, t], x["context_level"][:, t], x["action"][:, t], x["valid"][:, t]
-        answers.append(estimate(dynamics, caches[-1], base, x["noised"][:, t], x["level"][:, t], x["action"][:, t]))
-        caches.append(commit(dynamics, caches[-1], base, *now))
+        frame = next_frame(dynamics, caches[-1], x["action"][:, t])
+        answers.append(frame.estimate(base, x["noised"][:, t], x["level"][:, t]))
+        caches.append(frame.commit(base, x["context"][:, t], x["context_level"][:, t], x["valid"][:, t]))
         base = x["context"][:, t]
     return torch.stack(answers, 1), caches
 
@@ -69,10 +69,11 @@ def test_rows_may_stand_at_different_times():
     at = {name: torch.stack([x[name][row, t] for row, t in enumerate(times)]) for name in x if name != "first"}
     before = torch.cat((x["first"].unsqueeze(1), x["context"]), 1)
     base = torch.stack([before[row, t] for row, t in enumerate(times)])
-    said = estimate(dynamics, mixed, base, at["noised"], at["level"], at["action"])
+    frame = next_frame(dynamics, mixed, at["action"])
+    said = frame.estimate(base, at["noised"], at["level"])
     wanted = stream(dynamics, x)[0]
     torch.testing.assert_close(said, torch.stack([wanted[row, t] for row, t in enumerate(times)]), rtol=0, atol=1e-10)
-    after = commit(dynamics, mixed, base, at["context"], at["context_level"], at["action"], at["valid"])
+    after = frame.commit(base, at["context"], at["context_level"], at["valid"])
     for row, t in enumerate(times):
         for got, want in zip(after, caches[t + 1], strict=True):
             torch.testing.assert_close(got[row], want[row], rtol=0, atol=1e-10)
@@ -86,7 +87,7 @@ def test_only_time_differences_matter(shift: int, tolerance: float):
     torch.testing.assert_close(stream(dynamics, x, later)[0], stream(dynamics, x)[0], rtol=0, atol=tolerance)
 
 
-def test_commit_and_estimate_change_nothing_in_place():
+def test_frames_on_copies_leave_the_caches_before_them_alone():
     dynamics, x = random_dynamics(), clip()
     _, caches = stream(dynamics, x)
     kept = [[field.clone() for field in cache] for cache in caches[:8]]
@@ -98,9 +99,12 @@ def test_commit_and_estimate_change_nothing_in_place():
 def test_an_estimate_without_a_past_looks_at_the_sink():
     dynamics, x = random_dynamics(), clip()
     cache = new_cache(dynamics, B)
-    now = x["first"], x["noised"][:, 0], x["level"][:, 0], x["action"][:, 0]
-    said = estimate(dynamics, cache, *now)
+    action, now = x["action"][:, 0], (x["first"], x["noised"][:, 0], x["level"][:, 0])
+    said = next_frame(dynamics, cache, action).estimate(*now)
     assert said.isfinite().all()
     dynamics.blocks[0].sink_value.add_(1)
-    assert torch.equal(estimate(dynamics, cache, *now), said), "a cache holds the sinks that it was made with"
-    assert (estimate(dynamics, new_cache(dynamics, B), *now) - said).abs().amax() > 1e-6
+    assert torch.equal(next_frame(dynamics, cache, action).estimate(*now), said), (
+        "a cache holds the sinks that it was made with"
+    )
+    said_now = next_frame(dynamics, new_cache(dynamics, B), action).estimate(*now)
+    assert (said_now - said).abs().amax() > 1e-6

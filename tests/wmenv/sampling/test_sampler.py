@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.wmenv.tiny import random_dynamics
-from wmenv.dynamics import commit, new_cache
+from tests.wmenv.tiny import next_frame, random_dynamics
+from wmenv.dynamics import new_cache
 from wmenv.errors import InputError
-from wmenv.sampling import autoregressive, denoise, denoise_frame, full_sequence, pyramid, sample_clip, sampler
+from wmenv.sampling import autoregressive, denoise, full_sequence, pyramid, sample_clip, sampler
 
 MEAN, SPREAD = 0.7, 0.4
 B, N, C, A = 3, 3, 2, 2
@@ -81,13 +81,14 @@ def cached(dynamics, past: Tensor, past_action: Tensor, action: Tensor, eps: Ten
     """A clip dreamed step by step over the ring."""
     cache, base, clean = new_cache(dynamics, B), past[:, 0], torch.zeros(B, dtype=torch.float64)
     for t in range(past.shape[1]):
-        cache = commit(dynamics, cache, base, past[:, t], clean, past_action[:, t])
+        cache = next_frame(dynamics, cache, past_action[:, t]).commit(base, past[:, t], clean)
         base = past[:, t]
     frames = []
     for t in range(action.shape[1]):
         start = eps[:, t].unsqueeze(1).expand(-1, steps, -1, -1)
-        frames.append(denoise_frame(dynamics, cache, base, action[:, t], start))
-        cache = commit(dynamics, cache, base, frames[-1], clean, action[:, t])
+        frame = next_frame(dynamics, cache, action[:, t])
+        frames.append(denoise(frame, base, start))
+        cache = frame.commit(base, frames[-1], clean)
         base = frames[-1]
     return torch.stack(frames, 1)
 
@@ -122,7 +123,8 @@ def test_an_untrained_model_dreams_the_last_frame(steps: int):
     dynamics = random_dynamics()
     dynamics.head.weight.zero_(), dynamics.head.bias.zero_()
     base = noise(9)[:, 0]
-    after = denoise_frame(dynamics, new_cache(dynamics, B), base, torch.zeros(B, A).double(), noise(steps))
+    frame = next_frame(dynamics, new_cache(dynamics, B), torch.zeros(B, A).double())
+    after = denoise(frame, base, noise(steps))
     torch.testing.assert_close(after, base, rtol=0, atol=1e-9)
 
 

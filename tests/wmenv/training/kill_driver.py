@@ -9,36 +9,19 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from tests.wmenv.forked import status_of  # noqa: E402
 from tests.wmenv.tiny import preset, same_tensors  # noqa: E402
 from wmenv.train import train  # noqa: E402
 from wmenv.training import run  # noqa: E402
 from wmenv.world_model import WorldModel  # noqa: E402
 
 SAVE_EVERY = 3
-
-
-def forked(work: Callable[[], None]) -> int:
-    """Runs `work` in a child; its exit status as `os.waitpid` tells it."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1]
 
 
 def learn(data: str, out: Path, init: str | None, kill_at: int | None) -> None:
@@ -60,14 +43,14 @@ def learn(data: str, out: Path, init: str | None, kill_at: int | None) -> None:
 def main(data: str, folder: str, init: str | None, kills: list[int]) -> None:
     """Trains once unbroken and once killed after each of `kills` updates; says which checkpoints were gone on from."""
     whole, broken = Path(folder) / "whole", Path(folder) / "broken"
-    assert forked(lambda: learn(data, whole, init, None)) == 0
+    assert status_of(lambda: learn(data, whole, init, None)) == 0
     for kill_at in kills:
-        status = forked(lambda kill_at=kill_at: learn(data, broken, init, kill_at))
+        status = status_of(lambda kill_at=kill_at: learn(data, broken, init, kill_at))
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"ended by itself: {status}"
         assert not (broken / "config.json").exists()
         found = [json.loads(p.read_text()) for p in sorted((broken / "training").glob("*.json"))]
         print(*(f"{f['stage']}:{f['step']}/{f['steps']}" for f in found))
-    assert forked(lambda: learn(data, broken, init, None)) == 0
+    assert status_of(lambda: learn(data, broken, init, None)) == 0
     a, b = (WorldModel.from_pretrained(path).state_dict() for path in (whole, broken))
     assert same_tensors(a, b), sorted(name for name in a if not torch.equal(a[name], b[name]))
     assert not (broken / "training").exists() and not list(broken.rglob(".tmp-*"))
