@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import EpisodeStore, InputError, metrics, presets
+from wmenv import EpisodeStore, InputError, metrics
 
 from .baselines import train_real
 from .callbacks import RECORD_NAME, read_rows
@@ -18,13 +18,11 @@ from .comparison import heldout_media, measure_speed
 from .config import DemoConfig, ImagineConfig
 from .evaluate import Evaluation, evaluate
 from .imagine import dream_options
-from .loop import LOG_NAME, Round, loop
+from .loop import LOG_NAME, Round, check_plan, loop
 from .machine import GIB, PeakMemory, hardware, versions
 from .policy import Policy
 from .progress import progress_bar
-from .real_env import make_task
 from .record import record
-from .record_policy import parse_repeat
 from .report import write_report
 from .results import stored_arm
 
@@ -88,7 +86,7 @@ def demo(
         KeyboardInterrupt: After saving what was under way.
     """
     config = config or DemoConfig()
-    _check(config)  # before an earlier demo is deleted
+    check_plan(config.task, config.preset, config.behaviour)  # before an earlier demo is deleted
     out = prepare(Path(out))
     ppo = ppo or ImagineConfig()
     seed, task = config.seed, config.task
@@ -171,16 +169,6 @@ def _learn(
     policy = Policy.load(out / "policy")
     assert policy.model is not None
     return rounds, policy.model, policy
-
-
-def _check(config: DemoConfig) -> None:
-    """Refuses a task, a preset or a behaviour that does not exist."""
-    presets.preset_named(config.preset)
-    if config.behaviour not in ("explore", "zero"):
-        if config.behaviour.partition(":")[0] != "random":
-            raise InputError(f"behaviour: expected random, random:N, explore or zero, got {config.behaviour!r}")
-        parse_repeat(config.behaviour)
-    make_task(config.task, None).close()
 
 
 def prepare(out: Path) -> Path:

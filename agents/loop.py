@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmenv import EpisodeStore, InputError, presets
+from wmenv import EpisodeStore, InputError
+from wmenv.presets import Preset, preset_named
 
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
@@ -18,7 +19,9 @@ from .evaluate import Evaluation, evaluate
 from .imagine import imagine, load_model
 from .policy import Policy
 from .progress import progress_bar
+from .real_env import make_task
 from .record import record
+from .record_policy import parse_repeat
 from .world_training import train_world_model
 
 LOG_NAME = "loop.jsonl"
@@ -56,7 +59,7 @@ def loop(
     record_steps: int = 6_000,
     imagine_steps: int = 200_000,
     obs: str = "frames",
-    preset: str = "tiny",
+    preset: str | Preset = "tiny",
     behaviour: str = "explore",
     seed: int = 0,
     world: Any = None,
@@ -98,8 +101,7 @@ def loop(
     for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
-    if isinstance(preset, str):
-        presets.preset_named(preset)
+    check_plan(task, preset, behaviour)
     out = Path(out)
     folder = out / "data"
     finished = {row["round"] for row in read_rows(out / LOG_NAME)}
@@ -138,6 +140,22 @@ def loop(
         if on_round:
             on_round(results[-1])
     return results
+
+
+def check_plan(task: str, preset: str | Preset, behaviour: str) -> None:
+    """Refuses what only a later stage would find out, before anything is recorded or deleted.
+
+    Raises:
+        InputError: There is no such preset or behaviour.
+        TaskError: There is no such task.
+    """
+    if not isinstance(preset, Preset):
+        preset_named(preset)
+    if behaviour not in ("explore", "zero"):
+        if behaviour.partition(":")[0] != "random":
+            raise InputError(f"behaviour: expected random, random:N, explore or zero, got {behaviour!r}")
+        parse_repeat(behaviour)
+    make_task(task, None).close()
 
 
 def round_folder(out: Path, number: int) -> Path:

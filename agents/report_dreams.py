@@ -175,19 +175,21 @@ def horizon_section(report: Mapping[str, Any]) -> str:
 
 
 def _below(errors: Mapping[str, Any]) -> str:
-    """Whether the dream is better than both guesses, as far as was measured."""
-    rivals = [errors[key] for key in ("copy_last", "linear") if key in errors]
-    worse = [
-        h
-        for h, dream, *others in zip(errors["horizons"], errors["dream"], *rivals, strict=True)
-        if dream >= min(others)
+    """How far the dreams are better than both guesses."""
+    reach = [
+        f"{name} {_reach(errors, key)}"
+        for key, name in (("dream", "the mean of dreams is below both"), ("one_dream", "a single dream"))
+        if key in errors
     ]
-    if not worse:
-        return f"The dreams' mean stays below both, at every step up to {errors['horizons'][-1]}."
-    return (
-        f"A world model should stay below both; this one does not at {len(worse)} of {len(errors['horizons'])} steps, "
-        f"first at step {worse[0]}."
-    )
+    return "A world model should stay below both: " + ", ".join(reach) + "."
+
+
+def _reach(errors: Mapping[str, Any], key: str) -> str:
+    rivals = [errors[name] for name in ("copy_last", "linear") if name in errors]
+    for step, own, *others in zip(errors["horizons"], errors[key], *rivals, strict=True):
+        if own >= min(others):
+            return f"up to step {step - 1}"
+    return f"at every step up to {errors['horizons'][-1]}"
 
 
 def curve_section(report: Mapping[str, Any]) -> str:

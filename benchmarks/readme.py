@@ -67,18 +67,23 @@ def quality_table(runs: Mapping[Key, Run]) -> str:
     groups = _by_task(run for run in runs.values() if "horizon_error" in run)
     if not groups:
         return EMPTY
-    header = ["task", "from", "seeds", "below both up to step", "error of", *(f"step {h}" for h in SHOWN_STEPS)]
+    header = ["task", "from", "seeds", "error of", "below both guesses up to step", *(f"step {h}" for h in SHOWN_STEPS)]
     rows = []
     for (task, modality), group in groups.items():
-        last = sorted({run["below_rivals_to"] for run in group})
-        first = [task.removeprefix("wmenv/"), modality, str(len(group)), ", ".join(map(str, last))]
+        first = [task.removeprefix("wmenv/"), modality, str(len(group))]
+        reach = {"dream": sorted({run["below_rivals_to"] for run in group})}
+        reach["one_dream"] = sorted({_reach(run["horizon_error"], "one_dream") for run in group})
         for name, key in FORECASTS.items():
             errors = [run["horizon_error"] for run in group if key in run["horizon_error"]]
-            rows.append([*first, name, *(_interval(_at(errors, key, step), 3) for step in SHOWN_STEPS)])
-            first = [""] * 4
+            below = ", ".join(map(str, reach.get(key, ()))) or "–"
+            rows.append([*first, name, below, *(_interval(_at(errors, key, step), 3) for step in SHOWN_STEPS)])
+            first = [""] * 3
     explanation = (
         "Root mean square error of the latent in units of its spread, open loop, given the real actions (1: always"
         " guessing the mean). The forecast is the mean of 16 dreams whose starts differ by the model's one-step error."
+        " How far one dream stays below both guesses is known at steps "
+        + ", ".join(map(str, next(iter(runs.values()))["horizon_error"]["horizons"]))
+        + " only."
     )
     return "\n\n".join([_markdown(header, rows), explanation])
 
@@ -167,6 +172,16 @@ def _at(errors: Sequence[Mapping], key: str, step: int) -> list[float]:
     return [e[key][e["horizons"].index(step)] for e in errors if step in e["horizons"]]
 
 
+def _reach(errors: Mapping, key: str) -> int:
+    """The last stored step up to which `key` is below both cheap guesses; 0 for none."""
+    reach = 0
+    for step, own, *rivals in zip(*(errors[k] for k in ("horizons", key, "copy_last", "linear")), strict=True):
+        if own >= min(rivals):
+            break
+        reach = step
+    return reach
+
+
 def _share(arms: Mapping[str, Sequence[float]]) -> float | None:
     if not all(arms[arm] for arm in ("random", "zero", "dream", "real_equal_policy_steps")):
         return None
@@ -207,8 +222,10 @@ def _interval(values: Sequence[float], digits: int | None = None) -> str:
 
 
 def _number(value: float, digits: int | None = None) -> str:
-    if digits is not None:
+    if digits is not None and abs(value) < 100:
         return f"{value:.{digits}f}"
+    if abs(value) >= 1e6:
+        return f"{value:.0e}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

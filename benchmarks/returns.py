@@ -119,7 +119,7 @@ def run(study: Study, seed: int) -> None:
     last = round_folder(out, study.rounds - 1)
     store = EpisodeStore.open(out / "data", task=study.task)
     model = WorldModel.from_pretrained(last / "model")
-    dreamed = sum(json.loads(line)["policy_steps"] for line in [_last_line(out / "loop.jsonl")])
+    dreamed = json.loads((out / "loop.jsonl").read_text(encoding="utf-8").splitlines()[-1])["policy_steps"]
     policies: dict[str, Any] = {"random": "random", "zero": "zero", "dream": last / "policy"}
     for arm, steps in (("real_equal_steps", store.num_steps), ("real_equal_policy_steps", dreamed)):
         policies[arm] = train_real(study.task, model, steps, out / arm, seed=seed)
@@ -165,10 +165,6 @@ def _quality(model: WorldModel, store: EpisodeStore) -> dict[str, Any]:
     if model.config.modality == "frames":
         quality["probe"] = probe_latents(model, learned, kept)
     return quality
-
-
-def _last_line(path: Path) -> str:
-    return path.read_text(encoding="utf-8").splitlines()[-1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

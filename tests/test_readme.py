@@ -98,15 +98,17 @@ def test_a_lead_within_the_noise_is_no_win(tmp_path: Path):
 
 def test_errors_and_probes_have_tables(tmp_path: Path):
     def errors(dream: float) -> dict:
-        return {"horizons": [1, 50], "dream": [dream, 0.5], "linear": [0.3, 0.6], "copy_last": [1.0, 1.5]}
+        known = {"horizons": [1, 50], "dream": [dream, 0.5], "one_dream": [0.29, 0.7]}
+        return known | {"linear": [0.3, 2e7], "copy_last": [1.0, 0.6]}
 
     probe = {"names": ["qpos:x [m]", "qvel:x [m/s]"], "r2": [0.99, 0.9], "rmse": [0.01, 0.2]}
     rows = [line(seed=i, horizon_error=errors(0.1 + i / 5), below_rivals_to=50 - i, probe=probe) for i in (0, 1)]
     (tmp_path / "toy.jsonl").write_text("".join(rows), encoding="utf-8")
     runs = readme.load_runs(tmp_path)
     quality = readme.quality_table(runs)
-    assert "| Toy-v0 | state | 2 | 49, 50 | forecast | 0.200 ± 0.100 | – | 0.500 ± 0.000 |" in quality
-    assert "|  |  |  |  | one dream | – | – | – |" in quality and "linear model | 0.300" in quality
+    assert "| Toy-v0 | state | 2 | forecast | 49, 50 | 0.200 ± 0.100 | – | 0.500 ± 0.000 |" in quality
+    assert "|  |  |  | one dream | 1 | 0.290 ± 0.000 | – | 0.700 ± 0.000 |" in quality
+    assert "linear model | – | 0.300 ± 0.000 | – | 2e+07" in quality and "known at steps 1, 50 only" in quality
     assert "| Toy-v0 | qvel:x [m/s] | 2 | 0.900 ± 0.000 | 0.200 ± 0.000 |" in readme.probe_table(runs)
     assert readme.quality_table({}) == readme.probe_table({}) == readme.EMPTY
 

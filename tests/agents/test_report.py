@@ -155,9 +155,12 @@ def test_the_share_is_counted_from_the_better_of_random_and_zero():
 def test_the_page_says_where_the_dream_is_no_better_than_a_guess():
     horizons = [1, 2, 3]
     good = {"horizons": horizons, "dream": [1, 2, 3], "copy_last": [2, 3, 4], "linear": [3, 3, 4]}
-    assert "stays below both, at every step up to 3" in render(_report(horizon_error=good), Media(fps=25.0))
-    bad = good | {"linear": [3, 1.5, 4]}
-    assert "does not at 1 of 3 steps, first at step 2" in render(_report(horizon_error=bad), Media(fps=25.0))
+    assert "the mean of dreams is below both at every step up to 3." in render(
+        _report(horizon_error=good), Media(fps=25.0)
+    )
+    bad = good | {"linear": [3, 1.5, 4], "one_dream": [2.5, 3, 4]}
+    page = render(_report(horizon_error=bad), Media(fps=25.0))
+    assert "the mean of dreams is below both up to step 1, a single dream up to step 0." in page
 
 
 def test_the_page_tells_the_trend_it_was_given():

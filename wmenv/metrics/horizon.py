@@ -5,6 +5,9 @@ the average of them all lies closer to what did happen than any of them. A linea
 it is compared with the model's own average, of dreams whose starts differ by as much as the model errs in a step
 (ensemble forecasting: Leith 1974, Theoretical Skill of Monte Carlo Forecasts); the single dream is reported beside it.
 
+A step is measured on the episodes that reach it, so that is known of them: they have not ended. Hence a dream waits
+where its termination head ends it, and the average weighs each dream by the probability that it still goes on.
+
 # B clips, P context, F horizon, N tokens, C channels, E ensemble
 """
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_CLIPS = 256
 ENSEMBLE = 16
+FAINT = 1e-6  # where every dream has ended, they count alike
 
 
 @torch.no_grad()
@@ -48,8 +52,8 @@ def horizon_error(
         seed: of the dreams' noise and the choice of clips.
 
     Returns:
-        "horizons" 1..F; "dream" (the average of E dreams), "one_dream", "copy_last" (the last frame seen) and
-        "linear": root mean square errors of the latent in units of its spread over the held-out episodes (always
+        "horizons" 1..F; "dream" (the average of E dreams that go on), "one_dream", "copy_last" (the last frame seen)
+        and "linear": root mean square errors of the latent in units of its spread over the held-out episodes (always
         guessing the mean frame scores 1); "clips", how many clips reach that step. Steps that no held-out episode
         reaches are left out.
     """
@@ -66,10 +70,10 @@ def horizon_error(
     clip = data.cut(episode[chosen], begin[chosen] - context + 1, context + horizon)
     spread = _used(model, data.latent).std(0).square().sum()
     learned = encode_episodes(model, list(training))
-    one = _dream(model, clip, context, generator)
-    many = _dream(
-        model, _spread_starts(clip, context, _step_error(model, learned, generator), generator), context, generator
-    )
+    one, _ = _dream(model, clip, context, generator)
+    starts = _spread_starts(clip, context, _step_error(model, learned, generator), generator)
+    many, lasts = (x.unflatten(0, (-1, ENSEMBLE)) for x in _dream(model, starts, context, generator))
+    weight = (lasts / lasts.sum(1, keepdim=True))[..., None, None]
     linear = _linear(clip, fit_linear(learned), context)
     true, alive = clip.latent[:, context:], clip.target[:, context:]
     still = clip.latent[:, context - 1 : context].expand_as(true)
@@ -82,7 +86,7 @@ def horizon_error(
 
     return {
         "horizons": list(range(1, kept + 1)),
-        "dream": error(many.unflatten(0, (-1, ENSEMBLE)).mean(1)),
+        "dream": error((weight * many).sum(1)),
         "one_dream": error(one),
         "copy_last": error(still),
         "linear": error(linear),
@@ -105,7 +109,7 @@ def _step_error(model: WorldModel, data: LatentEpisodes, generator: torch.Genera
     begin = torch.cat([torch.arange(int(n)) for n in steps])
     chosen = torch.randperm(len(begin), generator=generator)[: 4 * MAX_CLIPS]
     clip = data.cut(episode[chosen], begin[chosen] - context + 1, context + 1)
-    return (_dream(model, clip, context, generator) - clip.latent[:, context:])[:, 0].square().mean(0).sqrt()
+    return (_dream(model, clip, context, generator)[0] - clip.latent[:, context:])[:, 0].square().mean(0).sqrt()
 
 
 def _spread_starts(clip: Clip, context: int, size: Tensor, generator: torch.Generator) -> Clip:
@@ -116,17 +120,21 @@ def _spread_starts(clip: Clip, context: int, size: Tensor, generator: torch.Gene
     return clip._replace(latent=latent)
 
 
-def _dream(model: WorldModel, clip: Clip, context: int, generator: torch.Generator) -> Tensor:
+def _dream(model: WorldModel, clip: Clip, context: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Latents (B, F, N, C) and the probability (B, F) that the dream still goes on, at least `FAINT`."""
     device = model.device
     head = (clip.latent[:, :context], clip.action[:, :context], clip.valid[:, :context])
     state = model.start_from(*(field.to(device) for field in head))
     actions = clip.action * model.action_half.cpu() + model.action_middle.cpu()
-    frames = []
+    frames, lasts = [clip.latent[:, context - 1]], [torch.ones(len(actions))]
     for t in range(context, clip.latent.shape[1]):
         noise = torch.randn(len(actions), model.config.denoise_steps, *model.latent_shape, generator=generator)
-        state = model.step(state, actions[:, t].to(device), noise.to(device)).state
-        frames.append(state.latents[:, -1].cpu())
-    return torch.stack(frames, 1)
+        step = model.step(state, actions[:, t].to(device), noise.to(device))
+        state = step.state
+        lasts.append((lasts[-1] * (1 - step.termination.cpu())).clamp(min=FAINT))
+        goes_on = (lasts[-1] > 0.5)[:, None, None]
+        frames.append(torch.where(goes_on, state.latents[:, -1].cpu(), frames[-1]))
+    return torch.stack(frames[1:], 1), torch.stack(lasts[1:], 1)
 
 
 def _linear(clip: Clip, linear: Any, context: int) -> Tensor:

@@ -23,8 +23,11 @@ def mass_episodes(count: int, first: int = 0, steps: int = 20) -> list[Episode]:
     return [make_episode(first + seed, steps, frames=False) for seed in range(count)]
 
 
-def make_exact(monkeypatch: pytest.MonkeyPatch, error: float = 0.0) -> WorldModel:
-    """A model whose dream is the mass itself, but for a velocity off by `error` m/s after each step."""
+def make_exact(monkeypatch: pytest.MonkeyPatch, error: float = 0.0, ends: str = "never") -> WorldModel:
+    """A model whose dream is the mass itself, but for a velocity off by `error` m/s after each step.
+
+    Its dreams end "never", "always" (from the first step on), or "some": those that are then lifted by 2 m/s.
+    """
     model = make_model(action_high=(2.0,), num_starts=5)
 
     def start_from(latents: Tensor, actions: Tensor, valid: Tensor) -> DreamState:
@@ -33,9 +36,12 @@ def make_exact(monkeypatch: pytest.MonkeyPatch, error: float = 0.0) -> WorldMode
 
     def step(state: DreamState, action: Tensor, noise: Tensor, **options: bool) -> StepOutput:
         x, v = model.tokenizer.decode(state.latents[:, -1]).unbind(-1)
-        after = torch.stack((x + 0.1 * v, 0.9 * v + 0.3 * action[:, 0] + error), -1)
+        bad = torch.full((len(x),), ends == "always")
+        if ends == "some":
+            bad[torch.arange(len(x)) % 2 == 1] = len(x) > 1000  # rows of ensembles only
+        after = torch.stack((x + 0.1 * v, 0.9 * v + 0.3 * action[:, 0] + error + 2 * bad), -1)
         latents = torch.cat((state.latents[:, 1:], model.tokenizer.encode(after).unsqueeze(1)), 1)
-        return StepOutput(state._replace(latents=latents), torch.zeros(len(x)), torch.zeros(len(x)))
+        return StepOutput(state._replace(latents=latents), torch.zeros(len(x)), bad.float())
 
     monkeypatch.setattr(model, "start_from", start_from)
     monkeypatch.setattr(model, "step", step)
@@ -74,6 +80,18 @@ def test_a_known_error_is_measured(monkeypatch: pytest.MonkeyPatch):
     x = [0.0, 0.001, 0.0029]
     wanted = [np.hypot(a, b) / spread for a, b in zip(x, v, strict=True)]
     assert result["one_dream"] == pytest.approx(wanted, rel=1e-3)
+
+
+def test_a_dream_that_has_ended_waits(monkeypatch: pytest.MonkeyPatch):
+    """So it is as wrong as the last frame, and not as the things that cannot happen after the end."""
+    result = horizon_error(make_exact(monkeypatch, ends="always"), mass_episodes(6, 100), mass_episodes(12), horizon=10)
+    assert result["one_dream"] == pytest.approx(result["copy_last"])
+
+
+def test_the_average_is_of_the_dreams_that_go_on(monkeypatch: pytest.MonkeyPatch):
+    result = horizon_error(make_exact(monkeypatch, ends="some"), mass_episodes(6, 100), mass_episodes(12), horizon=10)
+    whole = horizon_error(make_exact(monkeypatch), mass_episodes(6, 100), mass_episodes(12), horizon=10)
+    assert max(result["dream"]) < 1e-3 and max(whole["dream"]) < 1e-3, "half of the dreams were lifted, and ended"
 
 
 def test_a_real_model_repeats_and_episodes_may_be_short():
