@@ -76,7 +76,8 @@ PRESETS = {
 }  # fmt: skip
 """`tiny` lays a whole frame in one wide token. HalfCheetah from state, 20,000 steps, one core: one token of width 192
 had a one-step error of .108 spreads after 144 s, four tokens of width 96 one of .134 after 110 s and .104 after 303 s.
-It always samples in one step, hence the full noise; context noise of up to .3 had cost a sixth of the precision. Single trials."""
+It always samples in one step, hence the full noise; context noise of up to .3 had cost a sixth of the precision.
+These are single trials."""
 
 
 def preset_named(name: str) -> Preset:
