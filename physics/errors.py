@@ -3,3 +3,7 @@
 
 class TaskError(ValueError):
     """A task, world, camera or action is not what was expected; the message names the field, the values and the fix."""
+
+
+class ClipError(ValueError):
+    """A motion clip or its file is not what was expected; the message names the field, the values and the fix."""

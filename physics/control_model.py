@@ -1,0 +1,78 @@
+"""A task's MuJoCo model with what turns its actions into controls, for those who step it without an environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from .tasks.registry import find_spec
+from .tasks.sources import open_simulation
+from .tasks.spec import TaskSpec
+from .world import World, as_world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ControlModel:
+    """What a control step of a task is: `frame_skip` physics steps of `model` under constant controls.
+
+    Args:
+        task: The task's id.
+        model: Its MuJoCo model, with auto-reset off. Shared: copy it before you change it.
+        frame_skip: Physics steps per control step.
+        low: (nu,) lower bounds of the action, in the task's own units, which are MuJoCo's controls.
+        high: (nu,) upper bounds.
+    """
+
+    task: str
+    model: mujoco.MjModel
+    frame_skip: int
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def dt(self) -> float:
+        """Seconds per control step."""
+        return self.frame_skip * float(self.model.opt.timestep)
+
+
+def control_model(task: str | TaskSpec, world: World | dict[str, float] | None = None) -> ControlModel:
+    """The control model of `task` in `world`; the same object for the same arguments.
+
+    Raises:
+        TaskError: There is no such task, or the world is not what was expected.
+    """
+    spec = task if isinstance(task, TaskSpec) else find_spec(task)
+    return _open(_Key(spec), as_world(world))
+
+
+class _Key:
+    """A spec by identity: its mappings cannot be hashed."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.spec = spec
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.spec is self.spec
+
+    def __hash__(self) -> int:
+        return id(self.spec)
+
+
+@lru_cache(maxsize=64)
+def _open(key: _Key, world: World) -> ControlModel:
+    simulation = open_simulation(key.spec, world)
+    try:
+        model, dt, space = simulation.model, simulation.dt, simulation.action_space
+        return ControlModel(
+            task=key.spec.id,
+            model=model.__copy__(),
+            frame_skip=round(dt / model.opt.timestep),
+            low=space.low.astype(np.float64),
+            high=space.high.astype(np.float64),
+        )
+    finally:
+        simulation.close()

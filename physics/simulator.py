@@ -1,0 +1,78 @@
+"""Steps many copies of a task's model at once on `mujoco.batch`: the one place where physics replays motions.
+
+Results are the same bits whatever stands in the other rows and however many threads there are.
+
+# B rows, H control steps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from .control_model import ControlModel
+
+Array = NDArray[np.float64]
+_CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
+_TIME = mujoco.mjtState.mjSTATE_TIME
+_SILENT = mujoco.mjtStage.mjSTAGE_NONE
+
+
+class Rollout(NamedTuple):
+    """Where B simulations went. After a divergence the numbers of a row stay finite and mean nothing."""
+
+    qpos: Array  # (B, H, nq)
+    qvel: Array  # (B, H, nv)
+    diverged: NDArray[np.bool_]  # (B, H), True from the first step that went wrong
+
+
+class Simulator:
+    """B simulations of one robot, each in a world of its own if wanted.
+
+    Args:
+        models: The control model of every row, or one for all. They must be of one task, so that sizes agree.
+        rows: B.
+        threads: 0 for all cores.
+
+    Example:
+        >>> from physics.control_model import control_model
+        >>> pendulum = control_model("wmenv/InvertedPendulum-v0")
+        >>> simulator = Simulator(pendulum, rows=3)
+        >>> rest, push = np.zeros((3, 2)), np.ones((3, 5, 1))
+        >>> simulator.rollout(rest, rest, push).qpos.shape
+        (3, 5, 2)
+    """
+
+    def __init__(self, models: ControlModel | Sequence[ControlModel], rows: int, threads: int = 0) -> None:
+        each = [models] * rows if isinstance(models, ControlModel) else list(models)
+        assert len(each) == rows > 0, "a model for every row"
+        self.control_model = each[0]
+        self.rows = rows
+        self._batch = Batch(each[0].model, rows, nthread=threads)
+        if not isinstance(models, ControlModel):
+            self._batch.set_models([m.model for m in each])
+        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._act = self._batch.bind("act") if each[0].model.na else None
+
+    def rollout(self, qpos: Array, qvel: Array, action: Array) -> Rollout:
+        """Replays actions (B, H, nu) from states (B, nq), (B, nv), all finite; motors saturate at the task's limits."""
+        m, steps = self.control_model, action.shape[1]
+        self._batch.reset(stage=_SILENT)
+        self._qpos[:], self._qvel[:] = qpos, qvel
+        control = np.repeat(np.clip(action, m.low, m.high), m.frame_skip, axis=1)
+        record = self._batch.rollout(
+            m.frame_skip * steps, np.ascontiguousarray(control), _CONTROL, ["qpos", "qvel", _TIME]
+        )
+        last = slice(m.frame_skip - 1, None, m.frame_skip)
+        q, v = np.array(record["qpos"][:, last]), np.array(record["qvel"][:, last])
+        due = np.arange(1, steps + 1) * m.dt
+        stopped = record[_TIME][:, last, 0] < due - 0.5 * m.model.opt.timestep  # MuJoCo stops a row when it warns
+        bad = stopped | ~(np.isfinite(q).all(-1) & np.isfinite(v).all(-1))
+        diverged = np.logical_or.accumulate(bad, axis=1)
+        q[~np.isfinite(q)], v[~np.isfinite(v)] = 0.0, 0.0
+        return Rollout(q, v, diverged)
