@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .policy import Policy, PolicyConfig
     from .record import record
     from .vec_env import DreamVecEnv, SB3VecEnv
+    from .verdict import verify
     from .wrap_real import wrap_real
 
 _PLACES = {
@@ -38,6 +39,7 @@ _PLACES = {
     "loop": "loop",
     "record": "record",
     "train_real": "baselines",
+    "verify": "verdict",
     "wrap_real": "wrap_real",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "loop",
     "record",
     "train_real",
+    "verify",
     "wrap_real",
 ]
 

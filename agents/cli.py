@@ -19,7 +19,8 @@ import tyro
 from wmenv import WmenvError
 
 from .config import DemoConfig, ImagineConfig
-from .progress import progress_bar
+from .progress import progress_bar, say
+from .verbs_physics import Verifierbench, Verify
 
 World = dict[str, float]
 INTERRUPTED, TERMINATED, FAULTY = 130, 143, 2
@@ -287,7 +288,8 @@ class Doctor:
         return diagnosis.exit_code
 
 
-VERBS: dict[str, Any] = {cls.__name__.lower(): cls for cls in (Record, Train, Imagine, Evaluate, Loop, Demo, Doctor)}
+_ORDER = (Record, Train, Imagine, Evaluate, Loop, Verify, Verifierbench, Demo, Doctor)
+VERBS: dict[str, Any] = {cls.__name__.lower(): cls for cls in _ORDER}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -327,15 +329,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def say(text: str) -> None:
-    """One line for a person, on stderr: stdout belongs to results."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def _is_users(error: Exception) -> bool:
     """Whether an error is for the user to mend, and its one line says how; else it is ours and keeps its trace."""
     physics = sys.modules.get("physics")  # not imported for the question alone
-    return isinstance(error, (WmenvError, OSError)) or (physics is not None and isinstance(error, physics.TaskError))
+    if physics is not None and isinstance(error, (physics.TaskError, physics.ClipError)):
+        return True
+    return isinstance(error, (WmenvError, OSError))
 
 
 if __name__ == "__main__":

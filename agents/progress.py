@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,3 +57,8 @@ def progress_bar(title: str, unit: str = "steps", *, wanted: bool = True) -> Ite
     finally:
         if first is not None:
             bar.stop()
+
+
+def say(text: str) -> None:
+    """One line for a person, on stderr: stdout belongs to results."""
+    print(text, file=sys.stderr, flush=True)

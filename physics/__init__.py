@@ -5,8 +5,36 @@ from .graphics import choose_backend
 choose_backend()  # MuJoCo reads MUJOCO_GL once, when it is first imported
 
 from .camera import Camera, Ground  # noqa: E402
-from .errors import TaskError  # noqa: E402
+from .clip import MotionClip  # noqa: E402
+from .errors import ClipError, TaskError  # noqa: E402
+from .film import film  # noqa: E402
+from .measure import SIGNALS  # noqa: E402
+from .real_clips import record_clips  # noqa: E402
+from .report import PhysicsReport  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
+from .verifier import MotionVerifier, calibrate  # noqa: E402
+from .verifierbench import BenchConfig, run_verifierbench, summary_tables  # noqa: E402
 from .world import World  # noqa: E402
 
-__all__ = ["Camera", "Ground", "TaskEnv", "TaskError", "TaskSpec", "World", "make_task", "register_task", "task_ids"]
+__all__ = [
+    "SIGNALS",
+    "BenchConfig",
+    "Camera",
+    "ClipError",
+    "Ground",
+    "MotionClip",
+    "MotionVerifier",
+    "PhysicsReport",
+    "TaskEnv",
+    "TaskError",
+    "TaskSpec",
+    "World",
+    "calibrate",
+    "film",
+    "make_task",
+    "record_clips",
+    "register_task",
+    "run_verifierbench",
+    "summary_tables",
+    "task_ids",
+]

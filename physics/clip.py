@@ -101,7 +101,7 @@ class MotionClip:
             ClipError: The file is missing, damaged or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
                 content = {name: file[name] for name in file.files}
         except (OSError, ValueError, BadZipFile, EOFError, KeyError, MemoryError, RuntimeError) as error:
             raise ClipError(f"clip: expected a file of MotionClip.save, got {str(path)!r}: {error}") from error

@@ -17,7 +17,7 @@ from .tasks.sources import open_simulation
 from .world import World, as_world
 
 Array = NDArray[np.float64]
-LONGEST_LEAD = 60  # control steps before a clip begins, so that clips show more than what follows a reset
+LONGEST_LEAD = 20  # control steps before a clip begins, so that clips show more than what follows a reset
 LONGEST_HOLD = 8  # control steps for which an action is held
 SPARE = 2  # as many rows again, since some diverge
 
@@ -27,7 +27,7 @@ def record_clips(
 ) -> list[MotionClip]:
     """Records `num` clips of `frames` states each.
 
-    A clip begins up to 60 control steps after a reset of the task. Its actions are random, drawn anew every 1 to 8
+    A clip begins up to 20 control steps after a reset of the task. Its actions are random, drawn anew every 1 to 8
     steps, with a size and a tendency of the clip's own. The task's terminations are not heeded: lying is physics too.
 
     Args:

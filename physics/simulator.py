@@ -16,11 +16,18 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from .control_model import ControlModel
+from .world import World
 
 Array = NDArray[np.float64]
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
 _TIME = mujoco.mjtState.mjSTATE_TIME
 _SILENT = mujoco.mjtStage.mjSTAGE_NONE
+_SCALED = {  # what each multiplier of a world scales, as in World.apply; tests/physics/test_simulator.py compares them
+    "mass": ("body_mass", "body_inertia"),
+    "friction": ("geom_friction", "pair_friction"),
+    "damping": ("dof_damping",),
+    "gear": ("actuator_gear",),
+}
 
 
 class Rollout(NamedTuple):
@@ -38,6 +45,8 @@ class Simulator:
         models: The control model of every row, or one for all. They must be of one task, so that sizes agree.
         rows: B.
         threads: 0 for all cores.
+        worlds: The world of every row, in terms of the one model given: the same bits as a model that `World.apply`
+            made for each row, without making any (see benchmarks/identify.py for what that saves).
 
     Example:
         >>> from physics.control_model import control_model
@@ -48,14 +57,25 @@ class Simulator:
         (3, 5, 2)
     """
 
-    def __init__(self, models: ControlModel | Sequence[ControlModel], rows: int, threads: int = 0) -> None:
+    def __init__(
+        self,
+        models: ControlModel | Sequence[ControlModel],
+        rows: int,
+        threads: int = 0,
+        *,
+        worlds: Sequence[World] | None = None,
+    ) -> None:
         each = [models] * rows if isinstance(models, ControlModel) else list(models)
         assert len(each) == rows > 0, "a model for every row"
         self.control_model = each[0]
         self.rows = rows
         self._batch = Batch(each[0].model, rows, nthread=threads)
         if not isinstance(models, ControlModel):
+            assert worlds is None, "worlds multiply one model"
             self._batch.set_models([m.model for m in each])
+        elif worlds is not None:
+            assert len(worlds) == rows, "a world for every row"
+            _expand(self._batch, worlds)
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._act = self._batch.bind("act") if each[0].model.na else None
 
@@ -76,3 +96,16 @@ class Simulator:
         diverged = np.logical_or.accumulate(bad, axis=1)
         q[~np.isfinite(q)], v[~np.isfinite(v)] = 0.0, 0.0
         return Rollout(q, v, diverged)
+
+
+def _expand(batch: Batch, worlds: Sequence[World]) -> None:
+    """Gives every simulation the constants of its world; a nominal one keeps the model's, bit for bit."""
+    changed = np.array([not world.nominal for world in worlds])
+    for parameter, names in _SCALED.items():
+        factor = np.array([getattr(world, parameter) for world in worlds])
+        for name in names:
+            if getattr(batch.model, name).size and (factor != 1).any():
+                values = batch.expand(name)
+                values *= factor.reshape(-1, *[1] * (values.ndim - 1))
+    if changed.any():
+        batch.set_const(changed)

@@ -16,6 +16,7 @@ GYM = {
     "wmenv/HalfCheetah-v0": "HalfCheetah-v5",
     "wmenv/Walker2d-v0": "Walker2d-v5",
     "wmenv/Humanoid-v0": "Humanoid-v5",
+    "wmenv/CupLift-v0": "physics.tasks.cup_lift:physics/CupLift-v0",
 }
 DMC = tuple(task for task in physics.task_ids() if "/dmc-" in task)
 STEPS = 150
@@ -44,7 +45,7 @@ def test_gymnasium_tasks_step_for_step(task: str, obs: str) -> None:
                 ended += 1
                 _, info = ours.reset()
                 theirs.reset()
-    assert ended > 0 or task in ("wmenv/HalfCheetah-v0", "wmenv/Pusher-v0")
+    assert ended > 0 or task in ("wmenv/HalfCheetah-v0", "wmenv/Pusher-v0", "wmenv/CupLift-v0")
     ours.close()
     theirs.close()
 

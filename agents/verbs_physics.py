@@ -1,0 +1,67 @@
+"""The verbs of the physics verifier: judge a clip, and measure how blind the judge is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from .progress import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Judge a motion clip by physics and draw why: OUT gets verdict.svg and verdict.json.
+
+    Attributes:
+        clip: A file that MotionClip.save wrote.
+        out: Folder.
+        noise: Size of the errors that the clip's states are expected to have, in spreads of real states.
+    """
+
+    clip: tyro.conf.Positional[Path]
+    out: Path
+    noise: float = 0.02
+
+    def run(self) -> int:
+        """Judges."""
+        from .verdict import verify
+
+        report = verify(self.clip, self.out, noise=self.noise)
+        verdict = "could be real" if report.plausible else "is not physics"
+        print(f"{report.task}: {verdict}, score {report.clip_score:.3g} (95 of 100 real clips are below 1)")
+        for sentence in report.sentences:
+            print(f"  {sentence}")
+        say(f"{self.out / 'verdict.svg'}: the picture")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verifierbench:
+    """Measure the verifier on known corruptions of real clips; goes on where it was stopped.
+
+    Attributes:
+        out: Folder; gets verifierbench.jsonl and verifierbench.md.
+        tasks: Ids; all of the benchmark by default.
+        noise: Sizes of the errors in all clips, in spreads of real states.
+        clips: Real clips, and clips to corrupt, of each task.
+    """
+
+    out: Path
+    tasks: tuple[str, ...] = ()
+    noise: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05)
+    clips: int = 64
+
+    def run(self) -> int:
+        """Measures."""
+        from physics import BenchConfig, run_verifierbench, summary_tables
+
+        chosen = {"tasks": self.tasks} if self.tasks else {}
+        config = BenchConfig(noise=self.noise, clips=self.clips, **chosen)
+        rows = run_verifierbench(config, self.out, progress=say)
+        shown = 0.02 if 0.02 in self.noise else self.noise[0]
+        text = "\n\n".join(f"{title}\n\n{table}" for title, table in summary_tables(rows, shown).items())
+        (self.out / "verifierbench.md").write_text(text + "\n", encoding="utf-8")
+        print(text)
+        return 0

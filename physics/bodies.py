@@ -1,0 +1,52 @@
+"""Centre of mass, momentum and energy of many states: what laws of conservation speak of.
+
+# B clips, T frames
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from .control_model import ControlModel
+
+Array = NDArray[np.float64]
+
+
+class BodyMotion(NamedTuple):
+    """SI units, world frame."""
+
+    com: Array  # (B, T, 3) centre of mass of everything that moves
+    velocity: Array  # (B, T, 3) of the centre of mass
+    energy: Array  # (B, T) kinetic and potential, springs included, J
+    inverse: Array  # (B, T, nv) generalised force that no acceleration would need: gravity, Coriolis and passive forces
+    mass: float  # of everything that moves, kg
+
+
+def body_motion(m: ControlModel, qpos: Array, qvel: Array) -> BodyMotion:
+    """The quantities of states (B, T, nq), (B, T, nv), all finite."""
+    b, t = qpos.shape[:2]
+    model = m.model.__copy__()
+    model.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_ENERGY
+    batch = Batch(model, b * t)
+    position, velocity = batch.bind("qpos"), batch.bind("qvel")
+    names = ("cvel", "xipos", "subtree_com", "energy", "qfrc_bias", "qfrc_passive")
+    out = {name: batch.bind(name) for name in names}
+    batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
+    position[:], velocity[:] = qpos.reshape(b * t, -1), qvel.reshape(b * t, -1)
+    batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
+    root = out["subtree_com"][:, model.body_rootid]  # cvel is the velocity of the point of the body that is there now
+    turning, moving = out["cvel"][..., :3], out["cvel"][..., 3:]
+    speed = moving + np.cross(turning, out["xipos"] - root)
+    mass = float(model.body_subtreemass[0])
+    return BodyMotion(
+        com=np.array(out["subtree_com"][:, 0]).reshape(b, t, 3),
+        velocity=(speed * model.body_mass[:, None]).sum(1).reshape(b, t, 3) / mass,
+        energy=np.array(out["energy"]).sum(-1).reshape(b, t),
+        inverse=np.array(out["qfrc_bias"] - out["qfrc_passive"]).reshape(b, t, -1),
+        mass=mass,
+    )

@@ -1,0 +1,127 @@
+"""Every signal of a batch of clips: the list of what is measured, with units and the words for it.
+
+# B clips, T frames
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import signals
+from .calibration import Calibration
+from .clip_batch import ClipBatch
+from .control_model import ControlModel
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """One quantity.
+
+    Args:
+        unit: SI, or what it is measured in.
+        floor: Smaller values are never held against a clip, in `unit`.
+        says: A sentence for a person; `{value}` is filled in.
+        needs_action: Whether it reads the actions that the clip claims.
+        local: Whether it says in which frame something is wrong, and not only that the clip is.
+    """
+
+    unit: str
+    floor: float
+    says: str
+    needs_action: bool = False
+    local: bool = True
+
+
+SIGNALS: dict[str, Signal] = {
+    "replay_1": Signal(
+        unit="spread", floor=1e-3, needs_action=True, says="a step of its actions ends {value:.2g} spreads elsewhere"
+    ),
+    "replay_4": Signal(
+        unit="spread", floor=1e-3, needs_action=True, says="4 steps of its actions end {value:.2g} spreads elsewhere"
+    ),
+    "replay_8": Signal(
+        unit="spread", floor=1e-3, needs_action=True, says="8 steps of its actions end {value:.2g} spreads elsewhere"
+    ),
+    "innovation": Signal(
+        unit="variances", floor=0.1, needs_action=True, says="its actions lead elsewhere, {value:.2g} times its errors"
+    ),
+    "innovation_8": Signal(
+        unit="variances", floor=0.1, needs_action=True,
+        says="8 steps of its actions lead elsewhere, {value:.2g} times its errors",
+    ),
+    "drift": Signal(
+        unit="variances", floor=0.1, needs_action=True, local=False,
+        says="its actions lead elsewhere, always to the same side, as with another gravity, mass or motor",
+    ),
+    "penetration": Signal(unit="m", floor=2e-3, says="something is {value:.3f} m inside something else"),
+    "float": Signal(unit="m", floor=5e-3, says="it hangs {value:.3f} m above its support without falling"),
+    "skate": Signal(unit="m/s", floor=0.05, says="a point that should stand still slides at {value:.2f} m/s"),
+    "unexplained_force": Signal(unit="m g", floor=0.05, says="a force of {value:.2f} weights that no contact explains"),
+    "ghost_force": Signal(unit="weights", floor=0.02, says="a joint without a motor is driven"),
+    "motor_excess": Signal(unit="1", floor=0.05, says="it needs {value:.0%} more force than a motor has"),
+    "energy_gain": Signal(unit="m", floor=1e-3, says="it gains energy enough to rise by {value:.3f} m, from nowhere"),
+    "speed_mismatch": Signal(unit="spread", floor=0.01, says="it moves otherwise than its speeds say"),
+    "range_excess": Signal(unit="rad or m", floor=0.05, says="a joint is {value:.2f} beyond its range"),
+    "speed_excess": Signal(unit="1", floor=0.05, says="a speed is {value:.0%} beyond what real clips reach"),
+    "action_excess": Signal(
+        unit="half ranges", floor=0.01, needs_action=True, says="an action is {value:.2g} half ranges beyond its motor"
+    ),
+    "quaternion": Signal(unit="1", floor=1e-3, says="a rotation is no rotation: its quaternion is off unit length"),
+}  # fmt: skip
+
+
+def measure(clips: ClipBatch, known: Calibration, worlds: tuple[ControlModel, ...] = ()) -> dict[str, Array]:
+    """All signals that the clips allow, name -> (B, T), finite.
+
+    Args:
+        clips: The clips, all with actions or all without.
+        known: The spread of real states and the assumed errors.
+        worlds: Other worlds that the robot might live in; what replays in most of them is not held against a clip.
+    """
+    out = {name: function(clips) for name, function in signal_functions(known).items()}
+    if clips.action is not None:
+        out["action_excess"] = signals.action_excess(clips)
+        noise = known.errors
+        out |= {f"replay_{h}": signals.replay_error(clips, h, noise) for h in (1, 4, 8)}
+        out |= _surprise(clips, noise, worlds)
+    return {name: out[name] for name in SIGNALS if name in out}
+
+
+def signal_functions(known: Calibration) -> dict[str, Callable[[ClipBatch], Array]]:
+    """The signals that need no actions, as functions of a batch."""
+    spread, limit = known.errors.qvel_spread, np.array(known.speed_limit)
+    return {
+        "penetration": signals.penetration,
+        "float": signals.float_height,
+        "skate": signals.skate,
+        "unexplained_force": signals.unexplained_force,
+        "ghost_force": signals.ghost_force,
+        "motor_excess": signals.motor_excess,
+        "energy_gain": signals.energy_gain,
+        "speed_mismatch": lambda clips: signals.speed_mismatch(clips, spread),
+        "range_excess": signals.range_excess,
+        "speed_excess": lambda clips: signals.speed_excess(clips, limit),
+        "quaternion": signals.norm_error,
+    }
+
+
+def _surprise(clips: ClipBatch, noise: signals.Noise, worlds: tuple[ControlModel, ...]) -> dict[str, Array]:
+    """Innovations in the nominal world, or in the median of several: a frame is bad where most worlds say so."""
+    each = []
+    for world in (clips.m, *worlds):
+        found = signals.innovation(clips, noise, world)
+        frames = clips.shape[1]
+        each.append(
+            (
+                signals.innovation_square(found, frames),
+                signals.last_square(found, frames),
+                signals.drift(found, frames),
+            )
+        )
+    return dict(zip(("innovation", "innovation_8", "drift"), np.median(np.array(each), axis=0), strict=True))

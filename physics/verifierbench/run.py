@@ -1,0 +1,153 @@
+"""Runs the benchmark: corruptions x tasks x noise levels, one row appended per finished cell, resumable.
+
+Real clips that are told from corrupted ones are recorded with other seeds than those that calibrated the verifier.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..control_model import control_model
+from ..corruptions import CORRUPTIONS, UNLISTED, corrupt, departure
+from ..errors import ClipError, TaskError
+from ..noise import noisy
+from ..real_clips import record_clips
+from ..report import PhysicsReport
+from ..tasks import task_ids
+from ..verifier import MotionVerifier
+from .baselines import baseline_scores
+from .scores import auroc, false_alarms_at
+
+Array = NDArray[np.float64]
+REAL_SEED, CORRUPTED_SEED = 71, 72
+FEWEST = 8  # corrupted clips without which a cell says nothing
+TASKS = tuple(
+    f"wmenv/{name}-v0"
+    for name in ("InvertedPendulum", "Reacher", "Pusher", "Hopper", "HalfCheetah", "Walker2d", "Humanoid", "CupLift")
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchConfig:
+    """What is benchmarked.
+
+    Args:
+        tasks: Ids.
+        noise: Sizes of the errors in all clips, in spreads of real states.
+        clips: Real clips, and clips to corrupt, of each task.
+        frames: Of each clip.
+        without_actions: Also run with the actions taken away.
+        rivals_at: The noise level at which the baselines are run, too: their trackers cost more than all the rest.
+        unlisted: Also run corruptions that the verifier was not built with in mind.
+        least_change: A corrupted clip counts if some coordinate or action differs from the real one by so many spreads
+            (root mean square over frames), or by as much as the errors if that is more: what nobody could see is none.
+
+    Raises:
+        ClipError: A field is out of range.
+        TaskError: There is no such task.
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    noise: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05)
+    clips: int = 64
+    frames: int = 32
+    without_actions: bool = True
+    rivals_at: float = 0.02
+    unlisted: bool = True
+    least_change: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if self.clips < FEWEST:
+            raise ClipError(f"clips: expected at least {FEWEST}, got {self.clips}")
+        unknown = [task for task in self.tasks if task not in task_ids()]
+        if unknown:
+            raise TaskError(f"tasks: expected registered ids, got {unknown[0]!r}; known: {', '.join(task_ids())}")
+
+
+def run_verifierbench(
+    config: BenchConfig, out: str | Path, progress: Callable[[str], None] = lambda what: None
+) -> list[dict[str, Any]]:
+    """Runs what `out`/verifierbench.jsonl lacks, and returns all its rows.
+
+    Args:
+        config: What is benchmarked.
+        out: Folder.
+        progress: Told what is next.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "verifierbench.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    done = {(row["task"], row["noise"], row["actions"]) for row in rows if row["corruption"] == "none"}
+    rows = [row for row in rows if (row["task"], row["noise"], row["actions"]) in done]  # a killed part starts over
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for task in config.tasks:
+        for noise in config.noise:
+            for actions in (True, False) if config.without_actions else (True,):
+                if (task, noise, actions) in done:
+                    continue
+                progress(f"{task}, noise {noise:g}, {'with' if actions else 'without'} actions")
+                fresh = list(_cells(config, task, noise, actions))
+                with path.open("a", encoding="utf-8") as file:
+                    file.write("".join(json.dumps(row) + "\n" for row in fresh))
+                rows += fresh
+    return rows
+
+
+def _cells(config: BenchConfig, task: str, noise: float, actions: bool) -> Iterator[dict[str, Any]]:
+    """The rows of one task, noise level and arm; the one about real clips comes last, so that it marks the end."""
+    m, verifier = control_model(task), MotionVerifier(task, noise=noise)
+    known = verifier.calibration
+    spreads = np.array(known.qpos_spread), np.array(known.qvel_spread)
+    real = noisy(m, record_clips(task, config.clips, config.frames, seed=REAL_SEED), noise, *spreads, REAL_SEED)
+    source = record_clips(task, config.clips, config.frames, seed=CORRUPTED_SEED)
+    real = real if actions else [clip.without_actions() for clip in real]
+    begun = time.perf_counter()
+    reports = verifier.verify(real)
+    seconds = time.perf_counter() - begun
+    base = _numbers(reports)
+    compared = actions and noise == config.rivals_at
+    rivals, reference = baseline_scores(real) if compared else ({}, {})
+    shared = {"task": task, "noise": noise, "actions": actions}
+    for number, name in enumerate([*CORRUPTIONS, *(UNLISTED if config.unlisted else ())]):
+        made = corrupt(name, source, seed=number)
+        kept = [
+            bad
+            for good, bad in zip(source, made, strict=True)
+            if bad is not None and departure(good, bad, spreads) > max(config.least_change, noise)
+        ]
+        row = {**shared, "corruption": name, "listed": name in CORRUPTIONS, "clips": len(kept)}
+        if len(kept) >= FEWEST:
+            dirty = noisy(m, kept, noise, *spreads, CORRUPTED_SEED)
+            dirty = dirty if actions else [clip.without_actions() for clip in dirty]
+            found = _numbers(verifier.verify(dirty))
+            row["auroc"] = {key: auroc(base[key], found[key]) for key in base}
+            if compared:
+                others, _ = baseline_scores(dirty, reference)
+                row["baselines"] = {key: auroc(rivals[key], others[key]) for key in rivals}
+            row["false_alarms_at_95"] = false_alarms_at(base["clip_score"], found["clip_score"])
+            row["found"] = float(np.mean(found["clip_score"] > 1))
+        yield row
+    yield {
+        **shared,
+        "corruption": "none",
+        "clips": len(real),
+        "false_alarms": float(np.mean(base["clip_score"] > 1)),
+        "ms_per_clip": 1e3 * seconds / len(real),
+    }
+
+
+def _numbers(reports: Sequence[PhysicsReport]) -> dict[str, Array]:
+    """Clip score and mean of every signal, name -> (B,)."""
+    names = reports[0].signals
+    out = {name: np.array([report.signals[name].mean() for report in reports]) for name in names}
+    return {"clip_score": np.array([report.clip_score for report in reports]), **out}

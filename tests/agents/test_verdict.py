@@ -1,0 +1,59 @@
+"""The verdict's files: a picture that is sound XML, numbers that are JSON, and errors for a person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from agents import cli, verdict
+from agents.verdict import verify
+from physics import MotionClip, MotionVerifier, calibrate, record_clips
+
+TASK = "wmenv/InvertedPendulum-v0"
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[MotionClip]:
+    return record_clips(TASK, 40, 12, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def quick(clips: list[MotionClip], monkeypatch: pytest.MonkeyPatch) -> None:
+    known = calibrate(clips, noise=0.02)
+    monkeypatch.setattr(
+        verdict, "MotionVerifier", lambda task, noise: MotionVerifier(task, noise=noise, calibration=known)
+    )
+
+
+def test_a_wrong_clip_is_drawn_with_its_reasons(clips: list[MotionClip], tmp_path: Path):
+    qpos = clips[0].qpos.copy()
+    qpos[8:, 1] += 0.8
+    report = verify(replace(clips[0], qpos=qpos), tmp_path)
+    svg = ElementTree.parse(tmp_path / "verdict.svg").getroot()
+    text = " ".join(svg.itertext())
+    assert "is not physics" in text and report.sentences[0] in text
+    boxes = [e.get("class") for e in svg.iter("{http://www.w3.org/2000/svg}rect") if e.get("class")]
+    assert len(boxes) == 9 and boxes[0] == "good" and "bad" in boxes[5:]
+    stored = json.loads((tmp_path / "verdict.json").read_text())
+    assert stored["clip_score"] == report.clip_score and not stored["plausible"]
+    assert stored["signals"]["replay_8"]["unit"] == "spread" and len(stored["signals"]["replay_8"]["values"]) == 12
+
+
+def test_a_clip_of_two_frames_and_one_of_nothing_but_nan_are_drawn(clips: list[MotionClip], tmp_path: Path):
+    short = MotionClip(task=TASK, qpos=clips[0].qpos[:2], qvel=clips[0].qvel[:2], action=clips[0].action[:1])
+    verify(short, tmp_path / "short")
+    report = verify(replace(short, qpos=np.full((2, 2), np.nan)), tmp_path / "nan")
+    assert report.diverged_at == 0 and ElementTree.parse(tmp_path / "nan" / "verdict.svg")
+
+
+def test_the_verb(clips: list[MotionClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    clips[1].save(tmp_path / "clip.npz")
+    assert cli.main(["verify", str(tmp_path / "clip.npz"), "--out", str(tmp_path / "out")]) == 0
+    assert "wmenv/InvertedPendulum-v0: " in capsys.readouterr().out and (tmp_path / "out" / "verdict.svg").exists()
+    assert cli.main(["verify", str(tmp_path / "none.npz"), "--out", str(tmp_path / "out")]) == cli.FAULTY
+    assert "clip: expected a file of MotionClip.save" in capsys.readouterr().err

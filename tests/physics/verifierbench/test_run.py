@@ -1,0 +1,68 @@
+"""The benchmark of the verifier: its arithmetic by hand, a small run end to end, and going on after a stop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physics import BenchConfig, ClipError, TaskError, calibrate, record_clips, run_verifierbench, summary_tables
+from physics import verifier as verifier_module
+from physics.verifierbench import run as run_module
+from physics.verifierbench.scores import auroc, false_alarms_at
+
+TASK = "wmenv/InvertedPendulum-v0"
+
+
+def test_auroc_by_hand():
+    assert auroc(np.array([1.0, 2]), np.array([3.0, 4])) == 1
+    assert auroc(np.array([3.0, 4]), np.array([1.0, 2])) == 0
+    assert auroc(np.array([1.0, 1]), np.array([1.0])) == 0.5, "ties count half"
+    assert auroc(np.array([1.0, 3]), np.array([2.0, 4])) == 0.75
+    with pytest.raises(ValueError, match="expected clips on both sides"):
+        auroc(np.array([]), np.array([1.0]))
+
+
+def test_false_alarms_by_hand():
+    real, bad = np.arange(10.0), np.arange(5.0, 25)
+    assert false_alarms_at(real, bad, 1.0) == 0.5 and false_alarms_at(real, bad, 0.5) == 0
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = calibrate(record_clips(TASK, 45, 16, seed=1), noise=0.02)
+    monkeypatch.setattr(verifier_module, "known_calibration", lambda task, noise: known)
+
+
+def test_a_run_goes_on_where_it_was_stopped(quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config = BenchConfig(tasks=(TASK,), noise=(0.02,), clips=12, frames=16)
+    told = []
+    rows = run_verifierbench(config, tmp_path, told.append)
+    assert len(told) == 2
+    path = tmp_path / "verifierbench.jsonl"
+    stored = path.read_text()
+    assert [json.loads(line) for line in stored.splitlines()] == rows
+    found = {(row["corruption"], row["actions"]): row for row in rows}
+    assert found["teleport", True]["auroc"]["clip_score"] > 0.95 and "auroc" not in found["friction", True]
+    assert found["swapped_actions", True]["auroc"]["clip_score"] > 0.95
+    assert found["swapped_actions", False]["auroc"]["clip_score"] < 0.8, "who does not know the actions cannot see it"
+    assert set(found["gear", True]["baselines"]) >= {"physdiff_phys_err", "rlpf_tracking", "phymotion_dynamic"}
+    again = run_verifierbench(config, tmp_path, told.append)
+    assert again == rows and len(told) == 2, "nothing was left to do"
+    path.write_text("".join(line + "\n" for line in stored.splitlines()[:-3]))  # killed in the second part
+    redone = run_verifierbench(config, tmp_path, told.append)
+    assert len(told) == 3 and [r["corruption"] for r in redone] == [r["corruption"] for r in rows]
+    tables = summary_tables(rows)
+    assert "| teleport | 1.00 |" in tables["cells"] and "friction" not in tables["cells"]
+    assert "| InvertedPendulum | with |" in tables["tasks"] and "physdiff_phys_err" in tables["rivals"]
+    assert "| 2% | with |" in tables["noise"]
+    assert run_module.REAL_SEED != verifier_module.CALIBRATION_SEED
+
+
+def test_bad_configs():
+    with pytest.raises(TaskError, match="tasks: expected registered ids, got 'x'"):
+        BenchConfig(tasks=("x",))
+    with pytest.raises(ClipError, match="clips: expected at least 8, got 3"):
+        BenchConfig(clips=3)
