@@ -10,9 +10,9 @@ export WANDB_MODE ?= offline
 BIN := .venv/bin
 OUT ?= runs/demo
 WORKERS ?= 2
-BENCHMARKS := $(filter-out __init__ common readme recompute returns,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ common readme recompute returns estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: help install demo test test-slow check bench results readme clean
+.PHONY: help install demo test test-slow check bench results verifierbench readme clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ bench: install ## measure speeds and ratios (or some: make bench BENCHMARKS=came
 
 results: install ## the study behind README's results table: hours, goes on where it was stopped (ARGS=... are its own)
 	@$(BIN)/python -m benchmarks.returns $(ARGS)
+	@$(BIN)/python -m benchmarks.readme
+
+verifierbench: install ## how well the physics verifier finds known corruptions: an hour, goes on where it was stopped
+	@$(BIN)/wmenv verifierbench --out results/verifierbench
 	@$(BIN)/python -m benchmarks.readme
 
 readme: install ## refresh README's tables from results/ and benchmarks/

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physics import Ahead, ComputedTorque, ControlModel, Controller, Features
+from physics import Ahead, ComputedTorque, Controller, ControlModel, Features
 from wmenv import CheckpointError, InputError
 
 from . import policy_files
@@ -88,7 +88,7 @@ class LearnedTracker:
 
 
 class _Run:
-    """A learned tracker at work on B clips; the network runs row by row, so that rows are the same bits in any batch."""
+    """A learned tracker at work on B clips; the network runs row by row, so that the others change no bit."""
 
     def __init__(self, tracker: LearnedTracker, m: ControlModel, base: Controller | None) -> None:
         self._features, self._normaliser, self._base = Features(m), tracker.normaliser, base

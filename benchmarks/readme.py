@@ -1,8 +1,8 @@
-"""Fills README's tables from results/*.jsonl and benchmarks/*.json, so that no number in it is typed by hand.
+"""Fills the documents' tables from results/ and benchmarks/*.json, so that no number in them is typed by hand.
 
 `python -m benchmarks.readme` rewrites the blocks between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, where NAME is
-`results`, `quality`, `probe` or `bench:` and a benchmark; with `--check` it only says whether they are stale.
-results/README.md describes the records.
+`results`, `quality`, `probe`, `bench:` and a benchmark, or `verifier:` and one of the verifier's tables; with `--check`
+it only says whether they are stale. results/README.md describes the records.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "docs/verifier.md")
+VERIFIER = "results/verifierbench/verifierbench.jsonl"
 FORECASTS = {"forecast": "dream", "one dream": "one_dream", "linear model": "linear", "copy the last": "copy_last"}
 ARMS = ("random", "zero", "real_equal_steps", "dream", "real_equal_policy_steps")
 REQUIRED = ("task", "modality", "seed", "returns", "command", "hardware")
@@ -109,12 +111,25 @@ def bench_table(report: Mapping) -> str:
     return "\n\n".join([*parts, _made_by([report["command"]], [_machine(report["hardware"])])])
 
 
+def verifier_tables(path: Path) -> dict[str, str]:
+    """The tables of `wmenv verifierbench`, by name; none where it has not been run."""
+    if not path.exists():
+        return {}
+    from physics import summary_tables
+
+    return summary_tables([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+
+
 def render(text: str, root: Path = ROOT) -> str:
-    """The README `text` with every generated block filled from the files under `root`."""
+    """The document `text` with every generated block filled from the files under `root`."""
     runs = load_runs(root / "results")
-    text = _fill(text, "results", results_table(runs))
-    text = _fill(text, "quality", quality_table(runs))
-    text = _fill(text, "probe", probe_table(runs))
+    for name, table in (("results", results_table), ("quality", quality_table), ("probe", probe_table)):
+        if f"<!-- {name}:" in text:
+            text = _fill(text, name, table(runs))
+    named = re.findall(r"<!-- verifier:(\w+):begin -->", text)
+    tables = verifier_tables(root / VERIFIER) if named else {}
+    for name in named:
+        text = _fill(text, f"verifier:{name}", tables.get(name) or EMPTY)
     for name in re.findall(r"<!-- bench:(\w+):begin -->", text):
         path = root / "benchmarks" / f"{name}.json"
         table = bench_table(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else EMPTY
@@ -123,18 +138,18 @@ def render(text: str, root: Path = ROOT) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrites README.md, or with `--check` returns 1 when its tables are stale."""
+    """Rewrites the documents, or with `--check` returns 1 when a table is stale."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table is stale")
     check = parser.parse_args(arguments).check
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    new = render(old)
-    if check and new != old:
-        print("README.md: its tables differ from results/ and benchmarks/; run: make readme", file=sys.stderr)
-        return 1
-    if new != old:
-        readme.write_text(new, encoding="utf-8")
+    for document in DOCUMENTS:
+        old = (ROOT / document).read_text(encoding="utf-8")
+        new = render(old)
+        if check and new != old:
+            print(f"{document}: its tables differ from results/ and benchmarks/; run: make readme", file=sys.stderr)
+            return 1
+        if new != old:
+            (ROOT / document).write_text(new, encoding="utf-8")
     return 0
 
 
@@ -254,7 +269,7 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _fill(text: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(f"README.md: expected one pair of {begin} and {end}, in this order")
+        raise ValueError(f"document: expected one pair of {begin} and {end}, in this order")
     before, rest = text.split(begin)
     return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
 

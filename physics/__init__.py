@@ -4,15 +4,18 @@ from .graphics import choose_backend
 
 choose_backend()  # MuJoCo reads MUJOCO_GL once, when it is first imported
 
+from .calibrate import calibrate  # noqa: E402
 from .camera import Camera, Ground  # noqa: E402
 from .clip import MotionClip  # noqa: E402
 from .errors import ClipError, TaskError  # noqa: E402
+from .estimator import StateEstimator, train_estimator  # noqa: E402
 from .film import film  # noqa: E402
+from .frame_verifier import FrameVerifier  # noqa: E402
 from .measure import SIGNALS  # noqa: E402
 from .real_clips import record_clips  # noqa: E402
 from .report import PhysicsReport  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
-from .verifier import MotionVerifier, calibrate  # noqa: E402
+from .verifier import MotionVerifier  # noqa: E402
 from .verifierbench import BenchConfig, run_verifierbench, summary_tables  # noqa: E402
 from .world import World  # noqa: E402
 
@@ -21,10 +24,12 @@ __all__ = [
     "BenchConfig",
     "Camera",
     "ClipError",
+    "FrameVerifier",
     "Ground",
     "MotionClip",
     "MotionVerifier",
     "PhysicsReport",
+    "StateEstimator",
     "TaskEnv",
     "TaskError",
     "TaskSpec",
@@ -37,4 +42,5 @@ __all__ = [
     "run_verifierbench",
     "summary_tables",
     "task_ids",
+    "train_estimator",
 ]

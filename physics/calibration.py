@@ -1,7 +1,9 @@
 """What real clips of a task look like to every signal, so that 1.0 reads 'as good as real' everywhere.
 
-A signal's calibrated score is its value in units of the 95th percentile of real clips. For the one number of a clip,
-signals with heavy tails (an impact now and then) are bent so that all tails are alike, then the largest counts.
+A signal's calibrated score is its value in units of the 95th percentile of real clips. `combined` makes one number of
+all: the signals that replay the actions know most and vary least among real clips, so with actions their geometric mean
+counts, and any other signal once it is beyond everything that was seen of real clips. Taking the largest of all was
+measured and is worse: each further signal adds its own rare peaks to real clips.
 
 # B clips, T frames
 """
@@ -25,69 +27,114 @@ from .signals import Noise
 Array = NDArray[np.float64]
 FORMAT = 1
 LEAST = 1e-9
+LEAST_ERROR = 1e-3  # spreads
 TAIL = 1.35  # where the 99.5th percentile of real clips lies, in units of the 95th, once a tail has been bent
+BEYOND = 1.25  # times the largest real value: from here on a signal outside the core speaks for itself
+CORE = ("innovation", "innovation_8", "drift")
 CAP = 100.0  # scores end here: finite whatever a dream holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
-    """One signal on real clips.
+    """One signal on real clips, in the signal's unit.
 
     Args:
-        frame: 95th percentile of frames, in the signal's unit.
-        clip: 95th percentile of clip means, in the signal's unit.
+        frame: 95th percentile of frames.
+        frame_most: Largest of all frames.
+        clip: 95th percentile of clip means.
+        clip_most: Largest of them.
         bend: Exponent in (0, 1] that gives all signals like tails.
     """
 
     frame: float
+    frame_most: float
     clip: float
+    clip_most: float
     bend: float
 
     @classmethod
     def fitted(cls, values: Array, floor: float) -> Scale:
-        """From values (B, T) of real clips; `floor` is what a difference must be to matter, in the signal's unit."""
-        means = values.mean(1)
-        frame = max(float(np.quantile(values[:, 1:], 0.95)), floor, LEAST)
-        clip = max(float(np.quantile(means, 0.95)), floor, LEAST)
+        """From values (B, T) of real clips; `floor` is what a difference must be to matter."""
+        means, frames, least = values.mean(1), values[:, 1:], max(floor, LEAST)
+        clip = max(float(np.quantile(means, 0.95)), least)
         tail = float(np.quantile(means, 0.995)) / clip
-        bend = 1.0 if tail <= TAIL else math.log(TAIL) / math.log(tail)
-        return cls(frame=frame, clip=clip, bend=bend)
+        return cls(
+            frame=max(float(np.quantile(frames, 0.95)), least),
+            frame_most=max(float(frames.max()), least),
+            clip=clip,
+            clip_most=max(float(means.max()), least),
+            bend=1.0 if tail <= TAIL else math.log(TAIL) / math.log(tail),
+        )
 
-    def clip_score(self, values: Array) -> Array:
-        """Values (B, T) as scores (B,) of clips, bent."""
-        return np.minimum((values.mean(1) / self.clip) ** self.bend, CAP)
+
+def combined(scales: Mapping[str, Scale], values: Mapping[str, Array], *, frames: bool = False) -> Array:
+    """One number out of all signals, higher is worse, not yet scaled.
+
+    Args:
+        scales: Of each signal.
+        values: Name -> (B,) means of clips, or with `frames` (B, T).
+        frames: Whether these are frames.
+
+    Returns:
+        Of the values' shape, at most `CAP`.
+    """
+    core = [name for name in CORE if name in values]
+    parts = [
+        relative(scales[name], value, frames=frames, alone=not core)
+        for name, value in values.items()
+        if name not in core
+    ]
+    if core:
+        shares = [
+            np.maximum(relative(scales[name], values[name], frames=frames, alone=True, bent=False), 1e-6)
+            for name in core
+        ]
+        parts.append(np.exp(np.mean(np.log(shares), axis=0)))
+    return np.minimum(np.max(parts, axis=0), CAP)
+
+
+def relative(scale: Scale, values: Array, *, frames: bool, alone: bool, bent: bool = True) -> Array:
+    """Values in units of the real ones' 95th percentile, or, unless `alone`, of what lies beyond all real ones."""
+    if not alone:
+        return values / (BEYOND * (scale.frame_most if frames else scale.clip_most))
+    share = values / (scale.frame if frames else scale.clip)
+    return share**scale.bend if bent else share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """What a verifier knows of real clips of one task, read with errors of one size.
+    """What a verifier knows of real clips of one task, read in one way.
 
     Args:
         task: Id of the task.
-        noise: Size of the errors, in units of the spread of real states.
+        qpos_error: (nv,) standard deviation of the errors in positions, m, rad.
+        qvel_error: (nv,) in velocities.
         qpos_spread: (nv,) standard deviation of real positions, m, rad.
         qvel_spread: (nv,) of real velocities.
         speed_limit: (nv,) beyond which a speed is excessive.
         clips: How many real clips were seen.
         scales: Of each signal.
-        whole: 95th percentile of the combined score of real clips, with actions and without.
+        whole: 95th percentile of the combined number of real clips, with actions and without.
+        whole_frame: The same of real frames.
     """
 
     task: str
-    noise: float
+    qpos_error: tuple[float, ...]
+    qvel_error: tuple[float, ...]
     qpos_spread: tuple[float, ...]
     qvel_spread: tuple[float, ...]
     speed_limit: tuple[float, ...]
     clips: int
     scales: Mapping[str, Scale]
     whole: Mapping[str, float]
+    whole_frame: Mapping[str, float]
 
     @property
     def errors(self) -> Noise:
         """The assumed errors of a clip's states; never zero, since replays of real clips differ in their last bits."""
         q, v = np.array(self.qpos_spread), np.array(self.qvel_spread)
-        size = max(self.noise, 1e-3)
-        return Noise(size * q, size * v, q, v)
+        own_q, own_v = np.array(self.qpos_error), np.array(self.qvel_error)
+        return Noise(np.maximum(own_q, LEAST_ERROR * q), np.maximum(own_v, LEAST_ERROR * v), q, v)
 
     def save(self, path: str | Path) -> None:
         """Writes JSON, whole or not at all."""
@@ -113,4 +160,4 @@ class Calibration:
             ) from error
 
 
-_VECTORS = ("qpos_spread", "qvel_spread", "speed_limit")
+_VECTORS = ("qpos_error", "qvel_error", "qpos_spread", "qvel_spread", "speed_limit")

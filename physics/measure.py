@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,9 @@ SIGNALS: dict[str, Signal] = {
     "action_excess": Signal(
         unit="half ranges", floor=0.01, needs_action=True, says="an action is {value:.2g} half ranges beyond its motor"
     ),
+    "disagreement": Signal(
+        unit="95th percentile", floor=0.1, says="what reads its frames is unsure, as it is of nothing real"
+    ),
     "quaternion": Signal(unit="1", floor=1e-3, says="a rotation is no rotation: its quaternion is off unit length"),
 }  # fmt: skip
 
@@ -109,6 +112,11 @@ def signal_functions(known: Calibration) -> dict[str, Callable[[ClipBatch], Arra
         "speed_excess": lambda clips: signals.speed_excess(clips, limit),
         "quaternion": signals.norm_error,
     }
+
+
+def local(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of the signals that say in which frame something is wrong."""
+    return {name: value for name, value in values.items() if SIGNALS[name].local}
 
 
 def _surprise(clips: ClipBatch, noise: signals.Noise, worlds: tuple[ControlModel, ...]) -> dict[str, Array]:

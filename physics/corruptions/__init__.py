@@ -11,7 +11,7 @@ from ..clip import MotionClip
 from ..errors import ClipError
 from . import actions, objects, states, unlisted, worlds
 from .core import Batched, Corruption
-from .measure import Spread, add_noise, changes, departure, spread_of
+from .measure import changes, departure
 
 
 def _table(*named: tuple[str, Batched]) -> dict[str, Corruption]:
@@ -87,10 +87,7 @@ __all__ = [
     "CORRUPTIONS",
     "UNLISTED",
     "Corruption",
-    "Spread",
-    "add_noise",
     "changes",
     "corrupt",
     "departure",
-    "spread_of",
 ]

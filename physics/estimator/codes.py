@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 from ..tangent import Tangent
+from .attitude import continuous, matrix, quaternion
 from .errors import EstimatorError
 
 Array = NDArray[np.float64]
@@ -72,7 +73,7 @@ class PoseCode:
         for part in self.parts:
             value = qpos[:, part.index] @ np.array(part.weights) if part.kind != "attitude" else None
             if value is None:
-                columns.append(_matrix(qpos[:, part.index])[..., :2].reshape(len(qpos), 6))
+                columns.append(matrix(qpos[:, part.index])[..., :2].reshape(len(qpos), 6))
             elif part.kind == "line":
                 columns.append(((value - part.middle) / part.scale)[:, None])
             else:
@@ -87,7 +88,7 @@ class PoseCode:
         phases: list[tuple[Part, Array]] = []
         for part, slot in zip(self.parts, self._slots, strict=True):
             if part.kind == "attitude":
-                qpos[:, part.index] = _continuous(_quaternion(code[:, slot]))
+                qpos[:, part.index] = continuous(quaternion(code[:, slot]))
             elif part.kind == "line":
                 qpos[:, part.index[0]] = rough[part.index]
             else:
@@ -234,39 +235,5 @@ def _solve(qpos: Array, phases: list[tuple[Part, Array]]) -> None:
     """Places from phases, in place: one phase gives one place, a sum and a difference give two."""
     for index in dict.fromkeys(part.index for part, _ in phases):
         rows = [(part.weights, value) for part, value in phases if part.index == index]
-        matrix, values = np.array([row[0] for row in rows]), np.stack([row[1] for row in rows])
-        qpos[:, index] = np.linalg.solve(matrix, values).T
-
-
-def _matrix(quaternion: Array) -> Array:
-    """Rotation matrices (N, 3, 3) of quaternions (N, 4), wxyz."""
-    w, x, y, z = (quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)).T
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return np.moveaxis(np.array(rows), -1, 0)
-
-
-def _quaternion(code: Array) -> Array:
-    """Quaternions (N, 4), wxyz, of two columns (N, 6) that need not be orthonormal (Zhou et al., 1812.07035)."""
-    pair = code.reshape(-1, 3, 2)
-    first = _unit(pair[..., 0])
-    second = _unit(pair[..., 1] - (pair[..., 1] * first).sum(-1, keepdims=True) * first)
-    matrices = np.stack((first, second, np.cross(first, second)), axis=-1)
-    out = np.empty((len(matrices), 4))
-    for row, matrix in enumerate(matrices):
-        mujoco.mju_mat2Quat(out[row], matrix.ravel())
-    return out
-
-
-def _unit(vector: Array) -> Array:
-    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
-
-
-def _continuous(quaternion: Array) -> Array:
-    """Signs chosen so that successive quaternions are neighbours; q and -q are one attitude."""
-    flips = (quaternion[1:] * quaternion[:-1]).sum(-1) < 0
-    sign = np.where(np.concatenate(([quaternion[0, 0] < 0], flips)), -1.0, 1.0)
-    return quaternion * np.cumprod(sign)[:, None]
+        weights, values = np.array([row[0] for row in rows]), np.stack([row[1] for row in rows])
+        qpos[:, index] = np.linalg.solve(weights, values).T

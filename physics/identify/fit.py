@@ -1,14 +1,12 @@
 """Fits a world's multipliers to clips by replaying their actions: MuJoCo's own least squares, with a robust loss.
 
-`mujoco.sysid` builds a model from an MjSpec for each trial value and compares sensors; its parameters are single bodies'
-inertias and single actuators' gains, its residuals are neither robust nor on the sphere, and its extra packages are not
-ours. So only the solver that it runs by default is used, `mujoco.minimize.least_squares`, on residuals of our own: the
-difference between a clip and its replay, in units of what noise is usual for that coordinate after that many steps. All
-finite differences of a step are one batch of simulations.
+`mujoco.sysid` compiles an MjSpec for each trial value and compares sensors; its parameters are single bodies' inertias
+and single actuators' gains, its residuals are not robust, and it needs packages that are not ours. So only its default
+solver is used, `mujoco.minimize.least_squares`, on residuals of our own: a clip minus its replay, in units of the usual
+noise of that coordinate after that many steps. All finite differences of a step are one batch of simulations.
 
-Unknowns are logarithms of multipliers. Directions that the clips do not determine stay where they started: with
-information H = J^T W J, a direction (eigenvector of H) counts as determined where its standard deviation, by clip-clustered
-sandwich covariance, is below `LIMIT`.
+Unknowns are logarithms of multipliers. Directions that the clips do not determine stay where they started: those whose
+standard deviation, by a sandwich covariance clustered by clip (Huber 1967), is not below `LIMIT`.
 
 # P parameters, K trial points, N residuals, B windows, H control steps
 """
@@ -27,8 +25,8 @@ from ..clip import MotionClip
 from ..control_model import ControlModel, control_model
 from ..errors import TaskError
 from ..tangent import Tangent
-from ..world import World
-from ..worlds.ensemble import replay
+from ..world import LARGEST, SMALLEST_MASS, World
+from ..worlds.copies import replay
 from .windows import Windows, cut
 
 Array = NDArray[np.float64]
@@ -38,7 +36,7 @@ LIMIT = 0.2  # standard deviation of a logarithm above which a direction counts 
 HUBER = 1.345  # units of noise; 95% efficient for Gaussian noise (Huber 1964)
 FINEST = 5e-3  # noise is taken to be at least this share of a coordinate's spread: a limb at rest shows none
 LEVERAGE = 3.0  # times the upper quartile of sensitivity, beyond which a chaotic moment (an impact) is weighed down
-FARTHEST = 50.0  # units of noise, where a residual is cut off, a diverged replay's too
+FARTHEST = 50.0  # spreads, and units of noise: where a difference is cut off; that of a diverged replay
 STEP = 1e-5  # of finite differences, in a logarithm: small beside the kinks of contacts, large beside rounding (1e-13)
 ROUNDS = 3  # of estimating the noise, then the parameters
 
@@ -91,7 +89,8 @@ class _Problem:
     def world(self, point: Array) -> World:
         """The world at (P,) logarithms."""
         base = asdict(self.start)
-        return replace(self.start, **{n: base[n] * float(np.exp(x)) for n, x in zip(self.names, point, strict=True)})
+        values = {n: base[n] * float(np.exp(x)) for n, x in zip(self.names, point, strict=True)}
+        return replace(self.start, **{n: min(max(x, min(base[n], SMALLEST_MASS)), LARGEST) for n, x in values.items()})
 
     def difference(self, points: Array) -> Array:
         """Clip minus replay of (P, K) points, in units of spread: (K, B, H, moving coordinates)."""
@@ -99,8 +98,8 @@ class _Problem:
         out = replay(self.m, [self.world(x) for x in points.T], w.qpos, w.qvel, w.action, self.threads)
         apart = np.concatenate((self._tangent.difference(out.qpos, w.next_qpos), w.next_qvel - out.qvel), axis=-1)
         apart = apart[..., self.moving] / w.spread[self.moving]
-        apart[out.diverged] = np.inf
-        return apart
+        apart[out.diverged] = FARTHEST
+        return np.clip(apart, -FARTHEST, FARTHEST)
 
     def residual(self, points: Array) -> Array:
         """(N, K) for (P, K) points."""
@@ -127,7 +126,7 @@ class _Problem:
 
 
 class _Information(NamedTuple):
-    directions: Array  # (P, P) orthonormal columns
+    directions: Array  # (P, P) orthogonal unit columns
     std: Array  # (P,) standard deviation along each
 
 
@@ -142,10 +141,10 @@ def identify(
 ) -> Identified:
     """Finds the multipliers under which replays of the clips' actions follow the clips best.
 
-    What no clip shows cannot be found. Friction needs sliding contact: Reacher and InvertedPendulum have no contact at
-    all. Mass, damping and gear scale all forces of a robot without armature, joint springs and friction losses alike, and
-    neither gravity nor contact tells them apart (gravity scales with mass): of InvertedPendulum only their ratios are
-    known. Reacher's links weigh next to nothing beside its motors' armature, so its mass hardly shows.
+    What no clip shows cannot be found. Friction needs sliding contact: Reacher and InvertedPendulum have no contact.
+    Mass, damping and gear together scale all forces of a robot without armature, joint springs and friction losses, and
+    neither gravity nor contact tells (both scale with mass): of InvertedPendulum only their ratios are known. Reacher's
+    links weigh next to nothing beside its motors' armature, so its mass hardly shows.
 
     Args:
         clips: Real clips of `task` with actions.
@@ -207,6 +206,7 @@ def _solve(problem: _Problem, point: Array, basis: Array) -> Array:
         bounds=[-bound, bound],
         norm=_Huber(),
         eps=STEP,
+        mu_factor=4.0,  # at the end no step is better, which a smaller factor would find out in 140 trials
         xtol=3e-4,
         max_iter=12,
         verbose=minimize.Verbosity.SILENT,
@@ -217,18 +217,22 @@ def _solve(problem: _Problem, point: Array, basis: Array) -> Array:
 def _inform(problem: _Problem, point: Array) -> _Information:
     """What the clips say about each direction at `point`.
 
-    The variance along an eigenvector of the information is the larger one of the usual 1 / eigenvalue and the sandwich
-    g^2 / eigenvalue^2 with g summed by clip, because the errors within a clip go together.
+    A parameter that has next to no effect by itself is a direction of its own; the others' are the eigenvectors of
+    their information. The variance along one is the larger of the usual 1 / information and the sandwich, in which the
+    scores are summed by clip, because the errors within a clip go together.
     """
     r, jacobian = problem.jacobian(point)
     weight = np.minimum(1.0, HUBER / np.maximum(np.abs(r), HUBER))[:, None]
-    values, directions = np.linalg.eigh(jacobian.T @ (weight * jacobian))
-    values = np.where(values > 1e-9 * max(values[-1], 1.0), values, 0.0)
+    information = jacobian.T @ (weight * jacobian)
+    shown = np.flatnonzero(np.diag(information) > 1 / LIMIT**2)
+    directions = np.eye(len(point))
+    directions[np.ix_(shown, shown)] = np.linalg.eigh(information[np.ix_(shown, shown)])[1]
+    values = np.einsum("ia,ij,ja->a", directions, information, directions)
+    values = np.where(values > 1e-9 * max(values.max(), 1.0), values, 0.0)
     score = ((weight * jacobian) * r[:, None]).reshape(len(problem.windows.clip), -1, len(point)).sum(1)
-    _, clip = np.unique(problem.windows.clip, return_inverse=True)
-    by_clip = np.zeros((clip.max() + 1, len(point)))
-    np.add.at(by_clip, clip, score @ directions)
-    spread = np.square(by_clip - by_clip.mean(0)).sum(0)
+    by_clip = np.zeros((problem.windows.clip.max() + 1, len(point)))
+    np.add.at(by_clip, problem.windows.clip, score @ directions)
+    spread = np.square(by_clip).sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(values > 0, np.maximum(1 / values, spread / np.square(values)), np.inf)
     return _Information(directions, np.sqrt(variance))

@@ -24,9 +24,11 @@ from ..simulator import Simulator
 
 Array = NDArray[np.float64]
 HORIZON = 8  # control steps
-STRIDE = 4  # control steps between the starts of two windows
+STRIDE = 4  # control steps between the starts of two windows of plain replays
+DENSE = 2  # of windows that are tested: more of them find less
 PARTICLES = 8
 SURPRISE = 10.0  # standard deviations; beyond it more says nothing
+FARTHEST = 1e9  # a distance beyond this is one that overflows when it is squared often enough
 ROWS = 4096  # simulated at once, so that memory stays bounded
 
 
@@ -75,7 +77,7 @@ def innovation(clips: ClipBatch, noise: Noise, model: ControlModel | None = None
     depend on its neighbours.
     """
     horizon = min(HORIZON, clips.shape[1] - 1)
-    starts = window_starts(clips.shape[1], horizon)
+    starts = window_starts(clips.shape[1], horizon, DENSE)
     nv = clips.tangent.nv
     half = np.random.default_rng([seed, 0x696E6E]).standard_normal((PARTICLES // 2, len(starts), 2 * nv))
     error = np.concatenate((half, -half)) * np.concatenate((noise.qpos, noise.qvel))
@@ -109,7 +111,7 @@ def last_square(found: Innovation, frames: int) -> Array:
     return spread_over(square, found.starts, found.z.shape[2], frames)
 
 
-def drift(found: Innovation, frames: int, windows: int = 7) -> Array:
+def drift(found: Innovation, frames: int, windows: int = 13) -> Array:
     """Squared mean innovation (B, T) of up to `windows` neighbouring windows, averaged over coordinates.
 
     Errors of the states cancel in the mean, wrong physics does not. The mean is over the later half of the windows'
@@ -164,4 +166,4 @@ def _residuals(
         out[:, part, ..., :nv] = clips.tangent.difference(went.qpos.reshape(*here, -1), true_qpos[part][None])
         out[:, part, ..., nv:] = true_qvel[part][None] - went.qvel.reshape(*here, -1)
         diverged[:, part] = went.diverged.reshape(here)
-    return out, diverged
+    return np.clip(out, -FARTHEST, FARTHEST), diverged

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import control_model
+from ..calibrate import SHIPPED_NOISE, SHIPPED_TASKS
 from ..corruptions import CORRUPTIONS, UNLISTED, corrupt, departure
 from ..errors import ClipError, TaskError
-from ..noise import noisy
+from ..noise import Spread, add_noise
 from ..real_clips import record_clips
 from ..report import PhysicsReport
 from ..tasks import task_ids
@@ -29,10 +29,6 @@ from .scores import auroc, false_alarms_at
 Array = NDArray[np.float64]
 REAL_SEED, CORRUPTED_SEED = 71, 72
 FEWEST = 8  # corrupted clips without which a cell says nothing
-TASKS = tuple(
-    f"wmenv/{name}-v0"
-    for name in ("InvertedPendulum", "Reacher", "Pusher", "Hopper", "HalfCheetah", "Walker2d", "Humanoid", "CupLift")
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +51,8 @@ class BenchConfig:
         TaskError: There is no such task.
     """
 
-    tasks: tuple[str, ...] = TASKS
-    noise: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05)
+    tasks: tuple[str, ...] = SHIPPED_TASKS
+    noise: tuple[float, ...] = SHIPPED_NOISE
     clips: int = 64
     frames: int = 32
     without_actions: bool = True
@@ -105,10 +101,10 @@ def run_verifierbench(
 
 def _cells(config: BenchConfig, task: str, noise: float, actions: bool) -> Iterator[dict[str, Any]]:
     """The rows of one task, noise level and arm; the one about real clips comes last, so that it marks the end."""
-    m, verifier = control_model(task), MotionVerifier(task, noise=noise)
+    verifier = MotionVerifier(task, noise=noise)
     known = verifier.calibration
-    spreads = np.array(known.qpos_spread), np.array(known.qvel_spread)
-    real = noisy(m, record_clips(task, config.clips, config.frames, seed=REAL_SEED), noise, *spreads, REAL_SEED)
+    spread = Spread(np.array(known.qpos_spread), np.array(known.qvel_spread))
+    real = add_noise(record_clips(task, config.clips, config.frames, seed=REAL_SEED), noise, spread, REAL_SEED)
     source = record_clips(task, config.clips, config.frames, seed=CORRUPTED_SEED)
     real = real if actions else [clip.without_actions() for clip in real]
     begun = time.perf_counter()
@@ -123,11 +119,11 @@ def _cells(config: BenchConfig, task: str, noise: float, actions: bool) -> Itera
         kept = [
             bad
             for good, bad in zip(source, made, strict=True)
-            if bad is not None and departure(good, bad, spreads) > max(config.least_change, noise)
+            if bad is not None and departure(good, bad, spread) > max(config.least_change, noise)
         ]
         row = {**shared, "corruption": name, "listed": name in CORRUPTIONS, "clips": len(kept)}
         if len(kept) >= FEWEST:
-            dirty = noisy(m, kept, noise, *spreads, CORRUPTED_SEED)
+            dirty = add_noise(kept, noise, spread, CORRUPTED_SEED)
             dirty = dirty if actions else [clip.without_actions() for clip in dirty]
             found = _numbers(verifier.verify(dirty))
             row["auroc"] = {key: auroc(base[key], found[key]) for key in base}

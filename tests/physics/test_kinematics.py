@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from physics.control_model import control_model
-from physics.kinematics import CHUNK, body_states, body_poses
+from physics.kinematics import CHUNK, body_poses, body_states
 from physics.tangent import Tangent
 
 TASKS = ("wmenv/Hopper-v0", "wmenv/Humanoid-v0", "wmenv/Pusher-v0")

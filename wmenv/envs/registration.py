@@ -12,6 +12,7 @@ TASKS: dict[str, int | None] = {
     "wmenv/HalfCheetah-v0": 1000,
     "wmenv/Walker2d-v0": 1000,
     "wmenv/Humanoid-v0": 1000,
+    "wmenv/CupLift-v0": 150,
     "wmenv/dmc-cartpole-swingup-v0": 1000,
     "wmenv/dmc-reacher-easy-v0": 1000,
     "wmenv/dmc-walker-walk-v0": 1000,

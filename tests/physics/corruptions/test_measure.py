@@ -9,8 +9,9 @@ import pytest
 
 from physics.clip import MotionClip
 from physics.control_model import control_model
-from physics.corruptions import Spread, add_noise, changes, corrupt, departure, spread_of
+from physics.corruptions import changes, corrupt, departure
 from physics.errors import ClipError
+from physics.noise import Spread, add_noise, spread_of
 from physics.tangent import Tangent
 
 Record = Callable[..., list[MotionClip]]

@@ -1,0 +1,130 @@
+"""Learns from real clips what 'as good as real' is; `python -m physics.calibrate` does so for the shipped tasks.
+
+# B clips, T frames
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .calibration import Calibration, Scale, combined
+from .clip import MotionClip
+from .clip_batch import ClipBatch
+from .control_model import control_model
+from .errors import ClipError
+from .measure import SIGNALS, local, measure
+from .noise import Spread, add_noise, error_of, spread_of
+from .real_clips import record_clips
+
+Array = NDArray[np.float64]
+Reading = Callable[[Sequence[MotionClip]], tuple[list[MotionClip], list[Array]]]
+CLIPS, FRAMES, SEED = 256, 32, 20_261
+SHIPPED = Path(__file__).parent / "calibrations"
+SHIPPED_TASKS = tuple(
+    f"wmenv/{name}-v0"
+    for name in ("InvertedPendulum", "Reacher", "Pusher", "Hopper", "HalfCheetah", "Walker2d", "Humanoid", "CupLift")
+)
+SHIPPED_NOISE = (0.0, 0.01, 0.02, 0.05)
+TOGETHER = 64  # clips measured at once, so that memory stays bounded
+LEAST_WHOLE = 1e-3
+ARMS = ("with actions", "without actions")
+
+
+def calibrate(
+    clips: Sequence[MotionClip], *, noise: float = 0.02, read: Reading | None = None, seed: int = 0
+) -> Calibration:
+    """Learns what real clips look like.
+
+    Args:
+        clips: Real clips of one task and length, with actions, without errors; some hundred. Two thirds give the
+            signals' scales, the rest that of their combination.
+        noise: Size of the errors added to them, in units of the spread of their states.
+        read: Instead of added errors: what reads these clips as others will be read that are to be judged, say from
+            frames; and how unsure it was, (T,) of each.
+        seed: Of the errors.
+
+    Raises:
+        ClipError: The clips are too few, differ in length or task, or lack actions.
+    """
+    if len(clips) < 30 or len({(c.task, c.frames) for c in clips}) > 1 or any(c.action is None for c in clips):
+        raise ClipError("clips: expected 30 or more of one task and length with actions; record_clips makes such")
+    spread = spread_of(clips)
+    fastest = np.quantile(np.abs(np.stack([c.qvel for c in clips])), 0.999, axis=(0, 1))
+    dirty, unsure = (add_noise(clips, noise, spread, seed), None) if read is None else read(clips)
+    error = Spread(noise * spread.qpos, noise * spread.qvel) if read is None else error_of(clips, dirty)
+    blank = Calibration(
+        task=clips[0].task,
+        qpos_error=_floats(error.qpos),
+        qvel_error=_floats(error.qvel),
+        qpos_spread=_floats(spread.qpos),
+        qvel_spread=_floats(spread.qvel),
+        speed_limit=_floats(1.25 * fastest + 3 * error.qvel + 1e-6),
+        clips=len(clips),
+        scales={},
+        whole={},
+        whole_frame={},
+    )
+    bare = [clip.without_actions() for clip in dirty]
+    seen = dict(zip(ARMS, (_measured(dirty, blank), _measured(bare, blank)), strict=True))
+    if unsure is not None:
+        for values in seen.values():
+            values["disagreement"] = np.stack(unsure)
+    cut = 2 * len(clips) // 3
+    scales = {name: Scale.fitted(value[:cut], SIGNALS[name].floor) for name, value in seen[ARMS[0]].items()}
+    whole, whole_frame = {}, {}
+    for arm, values in seen.items():
+        fresh = {name: value[cut:] for name, value in values.items()}
+        clip = combined(scales, {name: value.mean(1) for name, value in fresh.items()})
+        frame = combined(scales, {name: value[:, 1:] for name, value in local(fresh).items()}, frames=True)
+        whole[arm] = max(float(np.quantile(clip, 0.95)), LEAST_WHOLE)
+        whole_frame[arm] = max(float(np.quantile(frame, 0.95)), LEAST_WHOLE)
+    return replace(blank, scales=scales, whole=whole, whole_frame=whole_frame)
+
+
+@lru_cache(maxsize=64)
+def known_calibration(task: str, noise: float) -> Calibration:
+    """The shipped calibration of a task and noise, or one made of clips that are recorded now."""
+    path = calibration_path(task, noise)
+    return Calibration.load(path) if path.exists() else fresh_calibration(task, noise)
+
+
+def fresh_calibration(task: str, noise: float) -> Calibration:
+    """Records real clips of the task and calibrates on them: seconds to minutes."""
+    return calibrate(record_clips(task, CLIPS, FRAMES, seed=SEED), noise=noise)
+
+
+def calibration_path(task: str, noise: float) -> Path:
+    """Where the calibration of a task and noise is shipped, if it is."""
+    return SHIPPED / f"{task.replace('/', '-')}_noise-{noise:g}.json"
+
+
+def _measured(clips: Sequence[MotionClip], known: Calibration) -> dict[str, Array]:
+    m, parts = control_model(clips[0].task), {}
+    for first in range(0, len(clips), TOGETHER):
+        for name, value in measure(ClipBatch.stack(m, clips[first : first + TOGETHER]), known).items():
+            parts.setdefault(name, []).append(value)
+    return {name: np.concatenate(each) for name, each in parts.items()}
+
+
+def _floats(values: Array) -> tuple[float, ...]:
+    return tuple(float(f"{value:.9g}") for value in values)
+
+
+def main() -> int:
+    """Makes the shipped calibrations anew."""
+    SHIPPED.mkdir(exist_ok=True)
+    for noise in SHIPPED_NOISE:
+        for task in SHIPPED_TASKS:
+            fresh_calibration(task, noise).save(calibration_path(task, noise))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

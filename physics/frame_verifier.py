@@ -1,0 +1,63 @@
+"""The verifier for pictures: an estimator reads the motion, the verifier judges it, and doubt about the reading counts.
+
+# T frames
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .calibrate import SEED, calibrate
+from .calibration import Calibration
+from .clip import MotionClip
+from .estimator import StateEstimator
+from .film import film
+from .real_clips import record_clips
+from .report import PhysicsReport
+from .verifier import MotionVerifier
+
+Array = NDArray[np.float64]
+CLIPS, FRAMES, SIZE = 192, 32, 64
+
+
+class FrameVerifier:
+    """Judges films of one task by physics.
+
+    Args:
+        estimator: Reads the films; it is frozen.
+        calibration: What films of real clips look like to the estimator and the verifier; None: made now of recorded
+            clips, which are drawn and read: half a minute.
+
+    Raises:
+        ClipError: The calibration is another task's.
+    """
+
+    def __init__(self, estimator: StateEstimator, calibration: Calibration | None = None) -> None:
+        self._estimator = estimator
+        known = calibration or calibrate(record_clips(estimator.task, CLIPS, FRAMES, seed=SEED), read=self.read)
+        self._verifier = MotionVerifier(estimator.task, calibration=known)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What films of real clips look like."""
+        return self._verifier.calibration
+
+    def verify(self, frames: Sequence[NDArray[np.uint8]], actions: Sequence[Any] | None = None) -> list[PhysicsReport]:
+        """A report for each film.
+
+        Args:
+            frames: Of each film (T, 64, 64, 3) uint8, one frame a control step.
+            actions: Of each film (T - 1, nu); None: unknown.
+
+        Raises:
+            EstimatorError: Frames or actions are not what was expected.
+        """
+        return self._verifier.verify(*self._estimator.read_many(frames, actions))
+
+    def read(self, clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[Array]]:
+        """What is read from films of clips whose states are known, and how unsure the reading is, (T,) of each."""
+        return self._estimator.read_many([film(clip, size=SIZE) for clip in clips], [clip.action for clip in clips])
