@@ -45,12 +45,14 @@ class Verifierbench:
         out: Folder; gets verifierbench.jsonl and verifierbench.md.
         tasks: Ids; all of the benchmark by default.
         noise: Sizes of the errors in all clips, in spreads of real states.
+        films: Tasks that are also judged by films of them, through their shipped estimators.
         clips: Real clips, and clips to corrupt, of each task.
     """
 
     out: Path
     tasks: tuple[str, ...] = ()
     noise: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05)
+    films: tuple[str, ...] = ()
     clips: int = 64
 
     def run(self) -> int:
@@ -58,7 +60,7 @@ class Verifierbench:
         from physics import BenchConfig, run_verifierbench, summary_tables
 
         chosen = {"tasks": self.tasks} if self.tasks else {}
-        config = BenchConfig(noise=self.noise, clips=self.clips, **chosen)
+        config = BenchConfig(noise=self.noise, films=self.films, clips=self.clips, **chosen)
         rows = run_verifierbench(config, self.out, progress=say)
         shown = 0.02 if 0.02 in self.noise else self.noise[0]
         text = "\n\n".join(f"{title}\n\n{table}" for title, table in summary_tables(rows, shown).items())

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibrate import SHIPPED_NOISE, SHIPPED_TASKS
+from ..clip import MotionClip
 from ..corruptions import CORRUPTIONS, UNLISTED, corrupt, departure
 from ..errors import ClipError, TaskError
-from ..noise import Spread, add_noise
 from ..real_clips import record_clips
 from ..report import PhysicsReport
 from ..tasks import task_ids
-from ..verifier import MotionVerifier
 from .baselines import baseline_scores
 from .scores import auroc, false_alarms_at
+from .sight import FILMS, sight_of
 
 Array = NDArray[np.float64]
 REAL_SEED, CORRUPTED_SEED = 71, 72
@@ -38,6 +38,7 @@ class BenchConfig:
     Args:
         tasks: Ids.
         noise: Sizes of the errors in all clips, in spreads of real states.
+        films: Ids of the tasks that are also judged by films of them, through their estimators.
         clips: Real clips, and clips to corrupt, of each task.
         frames: Of each clip.
         without_actions: Also run with the actions taken away.
@@ -53,6 +54,7 @@ class BenchConfig:
 
     tasks: tuple[str, ...] = SHIPPED_TASKS
     noise: tuple[float, ...] = SHIPPED_NOISE
+    films: tuple[str, ...] = ()
     clips: int = 64
     frames: int = 32
     without_actions: bool = True
@@ -64,7 +66,7 @@ class BenchConfig:
         """Checks the ranges."""
         if self.clips < FEWEST:
             raise ClipError(f"clips: expected at least {FEWEST}, got {self.clips}")
-        unknown = [task for task in self.tasks if task not in task_ids()]
+        unknown = [task for task in (*self.tasks, *self.films) if task not in task_ids()]
         if unknown:
             raise TaskError(f"tasks: expected registered ids, got {unknown[0]!r}; known: {', '.join(task_ids())}")
 
@@ -86,49 +88,47 @@ def run_verifierbench(
     done = {(row["task"], row["noise"], row["actions"]) for row in rows if row["corruption"] == "none"}
     rows = [row for row in rows if (row["task"], row["noise"], row["actions"]) in done]  # a killed part starts over
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    for task in config.tasks:
-        for noise in config.noise:
-            for actions in (True, False) if config.without_actions else (True,):
-                if (task, noise, actions) in done:
-                    continue
-                progress(f"{task}, noise {noise:g}, {'with' if actions else 'without'} actions")
-                fresh = list(_cells(config, task, noise, actions))
-                with path.open("a", encoding="utf-8") as file:
-                    file.write("".join(json.dumps(row) + "\n" for row in fresh))
-                rows += fresh
+    parts: list[tuple[str, float | str]] = [(task, noise) for task in config.tasks for noise in config.noise]
+    parts += [(task, FILMS) for task in config.films]
+    for task, noise in parts:
+        for actions in (True, False) if config.without_actions else (True,):
+            if (task, noise, actions) in done:
+                continue
+            progress(f"{task}, noise {noise}, {'with' if actions else 'without'} actions")
+            fresh = list(_cells(config, task, noise, actions))
+            with path.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in fresh))
+            rows += fresh
     return rows
 
 
-def _cells(config: BenchConfig, task: str, noise: float, actions: bool) -> Iterator[dict[str, Any]]:
-    """The rows of one task, noise level and arm; the one about real clips comes last, so that it marks the end."""
-    verifier = MotionVerifier(task, noise=noise)
-    known = verifier.calibration
-    spread = Spread(np.array(known.qpos_spread), np.array(known.qvel_spread))
-    real = add_noise(record_clips(task, config.clips, config.frames, seed=REAL_SEED), noise, spread, REAL_SEED)
+def _cells(config: BenchConfig, task: str, noise: float | str, actions: bool) -> Iterator[dict[str, Any]]:
+    """The rows of one task, sight and arm; the one about real clips comes last, so that it marks the end."""
+    sight = sight_of(task, noise)
+
+    def seen(clips: Sequence[MotionClip], seed: int) -> tuple[list[MotionClip], list[Array] | None]:
+        found, unsure = sight.see(clips, seed)
+        return (found if actions else [clip.without_actions() for clip in found]), unsure
+
+    real = seen(record_clips(task, config.clips, config.frames, seed=REAL_SEED), REAL_SEED)
     source = record_clips(task, config.clips, config.frames, seed=CORRUPTED_SEED)
-    real = real if actions else [clip.without_actions() for clip in real]
     begun = time.perf_counter()
-    reports = verifier.verify(real)
+    base = _numbers(sight.judge(*real))
     seconds = time.perf_counter() - begun
-    base = _numbers(reports)
     compared = actions and noise == config.rivals_at
-    rivals, reference = baseline_scores(real) if compared else ({}, {})
+    rivals, reference = baseline_scores(real[0]) if compared else ({}, {})
+    least = max(config.least_change, noise) if isinstance(noise, float) else config.least_change
     shared = {"task": task, "noise": noise, "actions": actions}
     for number, name in enumerate([*CORRUPTIONS, *(UNLISTED if config.unlisted else ())]):
-        made = corrupt(name, source, seed=number)
-        kept = [
-            bad
-            for good, bad in zip(source, made, strict=True)
-            if bad is not None and departure(good, bad, spread) > max(config.least_change, noise)
-        ]
+        made = zip(source, corrupt(name, source, seed=number), strict=True)
+        kept = [bad for good, bad in made if bad is not None and departure(good, bad, sight.spread) > least]
         row = {**shared, "corruption": name, "listed": name in CORRUPTIONS, "clips": len(kept)}
         if len(kept) >= FEWEST:
-            dirty = add_noise(kept, noise, spread, CORRUPTED_SEED)
-            dirty = dirty if actions else [clip.without_actions() for clip in dirty]
-            found = _numbers(verifier.verify(dirty))
+            dirty = seen(kept, CORRUPTED_SEED)
+            found = _numbers(sight.judge(*dirty))
             row["auroc"] = {key: auroc(base[key], found[key]) for key in base}
             if compared:
-                others, _ = baseline_scores(dirty, reference)
+                others, _ = baseline_scores(dirty[0], reference)
                 row["baselines"] = {key: auroc(rivals[key], others[key]) for key in rivals}
             row["false_alarms_at_95"] = false_alarms_at(base["clip_score"], found["clip_score"])
             row["found"] = float(np.mean(found["clip_score"] > 1))
@@ -136,9 +136,9 @@ def _cells(config: BenchConfig, task: str, noise: float, actions: bool) -> Itera
     yield {
         **shared,
         "corruption": "none",
-        "clips": len(real),
+        "clips": len(real[0]),
         "false_alarms": float(np.mean(base["clip_score"] > 1)),
-        "ms_per_clip": 1e3 * seconds / len(real),
+        "ms_per_clip": 1e3 * seconds / len(real[0]),
     }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from .sight import FILMS
+
 Row = Mapping[str, Any]
 RULE = "---"
 
@@ -14,14 +16,15 @@ def summary_tables(rows: Sequence[Row], noise: float = 0.02) -> dict[str, str]:
     """Markdown tables of the rows at one noise level.
 
     Returns:
-        "cells" (corruption by task, with actions), "blind" (the same without), "rivals" (corruption by measure) and
-        "tasks" (false alarms and cost).
+        "cells" (corruption by task, with actions), "blind" (the same without), "frames" (from films), "rivals"
+        (corruption by measure), "noise" (by size of the errors) and "tasks" (false alarms and cost).
     """
     at = [row for row in rows if row["noise"] == noise]
     return {
         "cells": cell_table(at, actions=True),
         "blind": cell_table(at, actions=False),
         "rivals": rival_table(at, actions=True),
+        "frames": cell_table([row for row in rows if row["noise"] == FILMS], actions=True),
         "noise": noise_table(rows),
         "tasks": task_table(at),
     }
@@ -65,7 +68,7 @@ def rival_table(rows: Sequence[Row], *, actions: bool) -> str:
 def noise_table(rows: Sequence[Row]) -> str:
     """Macro AUROC and lowest cell by noise level, with actions and without."""
     lines = []
-    for noise in sorted({row["noise"] for row in rows}):
+    for noise in sorted({row["noise"] for row in rows} - {FILMS}):
         for actions in (True, False):
             group = [row for row in rows if row["noise"] == noise and row["actions"] == actions]
             if any("auroc" in row for row in group):
