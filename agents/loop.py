@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmenv import EpisodeStore, InputError
-from wmenv.presets import Preset, preset_named
+from wmenv import EpisodeStore, InputError, presets
 
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
@@ -59,7 +58,7 @@ def loop(
     record_steps: int = 6_000,
     imagine_steps: int = 200_000,
     obs: str = "frames",
-    preset: str | Preset = "tiny",
+    preset: str | presets.Preset = "tiny",
     behaviour: str = "explore",
     seed: int = 0,
     world: Any = None,
@@ -142,15 +141,15 @@ def loop(
     return results
 
 
-def check_plan(task: str, preset: str | Preset, behaviour: str) -> None:
+def check_plan(task: str, preset: str | presets.Preset, behaviour: str) -> None:
     """Refuses what only a later stage would find out, before anything is recorded or deleted.
 
     Raises:
         InputError: There is no such preset or behaviour.
         TaskError: There is no such task.
     """
-    if not isinstance(preset, Preset):
-        preset_named(preset)
+    if not isinstance(preset, presets.Preset):
+        presets.preset_named(preset)
     if behaviour not in ("explore", "zero"):
         if behaviour.partition(":")[0] != "random":
             raise InputError(f"behaviour: expected random, random:N, explore or zero, got {behaviour!r}")

@@ -67,3 +67,35 @@ class Verifierbench:
         (self.out / "verifierbench.md").write_text(text + "\n", encoding="utf-8")
         print(text)
         return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identify:
+    """Find out in which world a data set was recorded: its mass, friction, damping and gear against the nominal ones.
+
+    Attributes:
+        data: Folder of the data set.
+        out: A JSON file for the result.
+        parameters: What may differ.
+        clips: Stretches of episodes that are replayed.
+    """
+
+    data: tyro.conf.Positional[Path]
+    out: Path | None = None
+    parameters: tuple[str, ...] = ("mass", "friction", "damping", "gear")
+    clips: int = 128
+
+    def run(self) -> int:
+        """Identifies."""
+        from .identify import identify_data
+
+        found = identify_data(self.data, self.out, parameters=self.parameters, clips=self.clips)
+        for name in self.parameters:
+            print(f"{name}: {getattr(found.world, name):.4g} (standard deviation {found.std[name]:.2g})")
+        for group in found.undetermined:
+            told = "nothing about" if len(group) == 1 else "only ratios of"
+            print(f"these clips tell {told} {', '.join(group)}")
+        print(
+            f"replay error, in spreads of real states: {found.error_before:.4g} before, {found.error_after:.4g} after"
+        )
+        return 0

@@ -11,6 +11,7 @@ from .errors import ClipError, TaskError  # noqa: E402
 from .estimator import StateEstimator, train_estimator  # noqa: E402
 from .film import film  # noqa: E402
 from .frame_verifier import FrameVerifier  # noqa: E402
+from .identify import Identified, identify  # noqa: E402
 from .measure import SIGNALS  # noqa: E402
 from .real_clips import record_clips  # noqa: E402
 from .report import PhysicsReport  # noqa: E402
@@ -18,6 +19,7 @@ from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa
 from .verifier import MotionVerifier  # noqa: E402
 from .verifierbench import BenchConfig, run_verifierbench, summary_tables  # noqa: E402
 from .world import World  # noqa: E402
+from .worlds import ensemble  # noqa: E402
 
 __all__ = [
     "SIGNALS",
@@ -26,6 +28,7 @@ __all__ = [
     "ClipError",
     "FrameVerifier",
     "Ground",
+    "Identified",
     "MotionClip",
     "MotionVerifier",
     "PhysicsReport",
@@ -35,7 +38,9 @@ __all__ = [
     "TaskSpec",
     "World",
     "calibrate",
+    "ensemble",
     "film",
+    "identify",
     "make_task",
     "record_clips",
     "register_task",

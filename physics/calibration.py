@@ -29,7 +29,7 @@ FORMAT = 1
 LEAST = 1e-9
 LEAST_ERROR = 1e-3  # spreads
 TAIL = 1.35  # where the 99.5th percentile of real clips lies, in units of the 95th, once a tail has been bent
-BEYOND = 1.25  # times the largest real value: from here on a signal outside the core speaks for itself
+BEYOND = 2.0  # times the largest real value: from here on a signal outside the core speaks for itself
 CORE = ("innovation", "innovation_8", "drift")
 CAP = 100.0  # scores end here: finite whatever a dream holds
 

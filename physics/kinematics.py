@@ -81,7 +81,7 @@ def _forward(
     lead = qpos.shape[:-1]
     rows = qpos.reshape(-1, m.model.nq)
     speeds = np.zeros((len(rows), m.model.nv)) if qvel is None else qvel.reshape(-1, m.model.nv)
-    finite = np.isfinite(rows).all(-1) & np.isfinite(speeds).all(-1)
+    finite = np.logical_and(np.isfinite(rows).all(-1), np.isfinite(speeds).all(-1))
     rows = np.where(finite[:, None], rows, m.model.qpos0)
     speeds = np.where(finite[:, None], speeds, 0.0)
     parts = [

@@ -85,7 +85,8 @@ def measure(clips: ClipBatch, known: Calibration, worlds: tuple[ControlModel, ..
     Args:
         clips: The clips, all with actions or all without.
         known: The spread of real states and the assumed errors.
-        worlds: Other worlds that the robot might live in; what replays in most of them is not held against a clip.
+        worlds: That the robot might live in, none for the nominal one; what replays in most of them is not held against
+            a clip.
     """
     out = {name: function(clips) for name, function in signal_functions(known).items()}
     if clips.action is not None:
@@ -122,7 +123,7 @@ def local(values: Mapping[str, Array]) -> dict[str, Array]:
 def _surprise(clips: ClipBatch, noise: signals.Noise, worlds: tuple[ControlModel, ...]) -> dict[str, Array]:
     """Innovations in the nominal world, or in the median of several: a frame is bad where most worlds say so."""
     each = []
-    for world in (clips.m, *worlds):
+    for world in worlds or (clips.m,):
         found = signals.innovation(clips, noise, world)
         frames = clips.shape[1]
         each.append(

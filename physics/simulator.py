@@ -16,18 +16,12 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from .control_model import ControlModel
-from .world import World
+from .world import SCALED, World
 
 Array = NDArray[np.float64]
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
 _TIME = mujoco.mjtState.mjSTATE_TIME
 _SILENT = mujoco.mjtStage.mjSTAGE_NONE
-_SCALED = {  # what each multiplier of a world scales, as in World.apply; tests/physics/test_simulator.py compares them
-    "mass": ("body_mass", "body_inertia"),
-    "friction": ("geom_friction", "pair_friction"),
-    "damping": ("dof_damping",),
-    "gear": ("actuator_gear",),
-}
 
 
 class Rollout(NamedTuple):
@@ -101,7 +95,7 @@ class Simulator:
 def _expand(batch: Batch, worlds: Sequence[World]) -> None:
     """Gives every simulation the constants of its world; a nominal one keeps the model's, bit for bit."""
     changed = np.array([not world.nominal for world in worlds])
-    for parameter, names in _SCALED.items():
+    for parameter, names in SCALED.items():
         factor = np.array([getattr(world, parameter) for world in worlds])
         for name in names:
             if getattr(batch.model, name).size and (factor != 1).any():

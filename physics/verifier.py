@@ -39,8 +39,8 @@ class MotionVerifier:
             in units of the spread of real states; real clips with such errors are what 'as good as real' means.
         calibration: What real clips look like; None: that of the task and noise which is shipped, or else it is made
             now from recorded clips, which takes seconds to minutes.
-        worlds: Further worlds that the robot might live in besides the nominal one. What most of them explain is not
-            held against a clip.
+        worlds: That the robot might live in, such as `physics.ensemble()` or one around what `physics.identify` found;
+            none for the nominal one. What most of them explain is not held against a clip.
 
     Raises:
         TaskError: There is no such task.

@@ -13,6 +13,13 @@ from .errors import TaskError
 
 LARGEST = 100.0
 SMALLEST_MASS = 0.01
+SCALED = {
+    "mass": ("body_mass", "body_inertia"),
+    "friction": ("geom_friction", "pair_friction"),
+    "damping": ("dof_damping",),
+    "gear": ("actuator_gear",),
+}
+"""The model's fields that each multiplier scales."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +66,9 @@ class World:
         """Multiply the constants of `model` in place and update what MuJoCo derives from them."""
         if self.nominal:
             return
-        model.body_mass[:] *= self.mass
-        model.body_inertia[:] *= self.mass
-        model.geom_friction[:] *= self.friction
-        model.pair_friction[:] *= self.friction
-        model.dof_damping[:] *= self.damping
-        model.actuator_gear[:] *= self.gear
+        for multiplier, names in SCALED.items():
+            for name in names:
+                getattr(model, name)[:] *= getattr(self, multiplier)
         mujoco.mj_setConst(model, mujoco.MjData(model))
 
     def to_dict(self) -> dict[str, float]:

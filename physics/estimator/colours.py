@@ -26,7 +26,7 @@ GROUND_LIGHT = 0.55  # brightness of the ground's light blocks, which white must
 GROUND_SEEN = 0.1  # brightness of a pixel's median that is ground
 LEAST_AMOUNT = 1.0  # pixels; the middle of less is drawn to the picture's
 CHUNK = 256
-_LINE = (np.arange(SIZE) + 0.5) / (SIZE / 2) - 1
+_LINE: NDArray[np.float64] = (np.arange(SIZE, dtype=np.float64) + 0.5) / (SIZE / 2) - 1
 
 
 class ColourMoments:
@@ -115,7 +115,7 @@ def _moments(
     """Moments (num, 10) of one colour, scaled to about 1; middles in units of half the picture."""
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(frame, values, num)
+        return np.asarray(np.bincount(frame, values, num), np.float64)
 
     amount = total(weight)
     divisor = np.maximum(amount, LEAST_AMOUNT)

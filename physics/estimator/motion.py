@@ -3,7 +3,7 @@
 A least-squares filter as Savitzky and Golay's (1964), whose weights are not those of a polynomial but those that read
 real motions best. Each degree of freedom is filtered from its own neighbours in time alone, so that nothing of the
 dynamics enters which couples one joint to another or to an action: a filter that knew them would mend the very faults
-that a verifier looks for. A position moves by three standard errors at most, so that a jump stays a jump.
+that a verifier looks for. A position moves by two standard errors at most, so that a jump stays a jump.
 
 # T frames, W window, V degrees of freedom
 """
@@ -22,7 +22,7 @@ from .errors import EstimatorError
 Array = NDArray[np.float64]
 WINDOW = 9  # frames
 RIDGE = 1e-5  # of the mean square of the differences
-MOST_SIGMAS = 3.0
+MOST_SIGMAS = 2.0
 
 
 class MotionFilter:

@@ -36,6 +36,7 @@ LIMIT = 0.2  # standard deviation of a logarithm above which a direction counts 
 HUBER = 1.345  # units of noise; 95% efficient for Gaussian noise (Huber 1964)
 FINEST = 5e-3  # noise is taken to be at least this share of a coordinate's spread: a limb at rest shows none
 LEVERAGE = 3.0  # times the upper quartile of sensitivity, beyond which a chaotic moment (an impact) is weighed down
+STILL = 1e-3  # m, rad and per second: a coordinate that is spread less, such as a goal's velocity, shows only noise
 FARTHEST = 50.0  # spreads, and units of noise: where a difference is cut off; that of a diverged replay
 STEP = 1e-5  # of finite differences, in a logarithm: small beside the kinks of contacts, large beside rounding (1e-13)
 ROUNDS = 3  # of estimating the noise, then the parameters
@@ -83,7 +84,7 @@ class _Problem:
     def __init__(self, m: ControlModel, windows: Windows, names: tuple[str, ...], start: World, threads: int) -> None:
         self.m, self.windows, self.names, self.start, self.threads = m, windows, names, start, threads
         self._tangent = Tangent(m.model)
-        self.moving = windows.spread > 1e-9  # coordinates that never move, such as a goal's, say nothing
+        self.moving = windows.spread > STILL
         self.weight = np.ones((*windows.action.shape[:2], int(self.moving.sum())))  # (B, H, moving), per unit of spread
 
     def world(self, point: Array) -> World:

@@ -54,7 +54,8 @@ def body_errors(
         angular = _length(ours.angular - theirs.angular)[..., moving]
     parts = [_bounded(e) for e in (position, orientation, linear, angular)]
     sigmas = (SIGMA_POSITION, SIGMA_ORIENTATION, SIGMA_LINEAR, SIGMA_ANGULAR)
-    score = sum(np.exp(-np.mean(e**2, axis=-1) / sigma**2) for e, sigma in zip(parts, sigmas, strict=True)) / 4
+    terms = [np.exp(-np.mean(e**2, axis=-1) / sigma**2) for e, sigma in zip(parts, sigmas, strict=True)]
+    score = np.mean(terms, axis=0)
     position, orientation, linear, angular = (e.mean(axis=-1) for e in parts)
     return BodyErrors(position, parts[0].max(axis=-1), orientation, linear, angular, score)
 

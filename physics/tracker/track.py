@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,21 +143,27 @@ def track_states(
     return Tracks(states_q, states_v, actions, _spoiled(errors, ~reference.sound | lost), lost)
 
 
-def _follow(m: ControlModel, reference: Reference, tracker: Tracker, threads: int) -> list[NDArray[Any]]:
+def _follow(
+    m: ControlModel, reference: Reference, tracker: Tracker, threads: int
+) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
     rows, frames = reference.qpos.shape[:2]
     simulator = Simulator(m, rows, threads)
     controller = tracker.start(m, rows, threads)
     q, v = reference.qpos[:, 0], reference.qvel[:, 0]
-    qs, vs, actions, lost = [q], [v], [], [np.zeros(rows, bool)]
+    qs, vs = [q], [v]
+    actions: list[Array] = []
+    lost = [np.zeros(rows, np.bool_)]
     for t in range(frames - 1):
         action = np.clip(controller.act(q, v, reference.ahead(t, tracker.horizon)), m.low, m.high)
         out = simulator.rollout(q, v, action[:, None])
         gone = lost[-1] | out.diverged[:, 0] | ~usable(out.qpos[:, 0], out.qvel[:, 0])
         # a row that went wrong stays where it was: the others go on, and its own errors are set below
         q, v = (np.where(gone[:, None], old, new[:, 0]) for old, new in ((q, out.qpos), (v, out.qvel)))
-        for past, new in ((qs, q), (vs, v), (actions, action), (lost, gone)):
-            past.append(new)
-    return [np.stack(past, axis=1) for past in (qs, vs, actions, lost)]
+        qs.append(q)
+        vs.append(v)
+        actions.append(action)
+        lost.append(gone)
+    return np.stack(qs, 1), np.stack(vs, 1), np.stack(actions, 1), np.stack(lost, 1)
 
 
 def _spoiled(errors: BodyErrors, bad: NDArray[np.bool_]) -> BodyErrors:

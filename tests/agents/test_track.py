@@ -38,13 +38,13 @@ def run(out: Path, steps: int, **options: Any) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("short")
 def test_it_learns_to_follow_clips_and_is_read_back(tmp_path: Path):
     told: list[int] = []
-    rows = run(tmp_path, 16_384, progress=lambda done, total, numbers: told.append(done))
+    rows = run(tmp_path, 8_192, progress=lambda done, total, numbers: told.append(done))
     learned, passive = rows
     assert learned["tracker"] == "learned" and passive["tracker"] == "passive"
-    assert learned["score"] > passive["score"] + 0.02
-    assert told[-1] >= 16_384
+    assert learned["score"] > passive["score"] + 0.01
+    assert told[-1] >= 8_192
     report = json.loads((tmp_path / "track.json").read_text())
-    assert report["rows"] == rows and report["task"] == TASK and report["steps"] == 16_384
+    assert report["rows"] == rows and report["task"] == TASK and report["steps"] == 8_192
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "policy.safetensors", "track.json"}
 
     tracker = LearnedTracker.load(tmp_path)

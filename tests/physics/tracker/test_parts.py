@@ -105,6 +105,7 @@ def test_features_do_not_depend_on_how_far_the_robot_has_come():
 def test_frames_beyond_the_end_repeat_the_last_and_are_not_valid():
     m = control_model("wmenv/Hopper-v0")
     clip = record_clips(m.task, 1, 5, seed=0)[0]
+    assert clip.action is not None
     ahead = reference_of(m, clip.qpos[None], clip.qvel[None], clip.action[None]).ahead(2, 4)
     assert ahead.valid.tolist() == [[True, True, False, False]]
     assert np.array_equal(ahead.qpos[0], clip.qpos[[3, 4, 4, 4]])

@@ -43,6 +43,7 @@ def test_an_arm_is_followed_without_its_actions(name: str):
     assert max(r.worst_body_error.max() for r in results) < 0.001
     # a fully actuated arm leaves one answer: the actions themselves
     for clip, result in zip(clips, results, strict=True):
+        assert clip.action is not None
         np.testing.assert_allclose(result.action, clip.action, atol=0.02)
     assert max(r.worst_body_error.max() for r in track_clips(clips, Passive())) > 0.01
 
