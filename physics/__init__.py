@@ -7,6 +7,7 @@ choose_backend()  # MuJoCo reads MUJOCO_GL once, when it is first imported
 from .calibrate import calibrate  # noqa: E402
 from .camera import Camera, Ground  # noqa: E402
 from .clip import MotionClip  # noqa: E402
+from .control_model import ControlModel  # noqa: E402
 from .errors import ClipError, TaskError  # noqa: E402
 from .estimator import StateEstimator, train_estimator  # noqa: E402
 from .film import film  # noqa: E402
@@ -16,12 +17,35 @@ from .measure import SIGNALS  # noqa: E402
 from .real_clips import record_clips  # noqa: E402
 from .report import PhysicsReport  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
+from .tracker import (  # noqa: E402
+    Ahead,
+    ComputedTorque,
+    Controller,
+    Features,
+    Passive,
+    Practice,
+    SamplingMPC,
+    Tracker,
+    TrackResult,
+    track_clips,
+)
 from .verifier import MotionVerifier  # noqa: E402
 from .verifierbench import BenchConfig, run_verifierbench, summary_tables  # noqa: E402
 from .world import World  # noqa: E402
 from .worlds import ensemble  # noqa: E402
 
 __all__ = [
+    "track_clips",
+    "TrackResult",
+    "Tracker",
+    "SamplingMPC",
+    "Practice",
+    "Passive",
+    "Features",
+    "ControlModel",
+    "Controller",
+    "ComputedTorque",
+    "Ahead",
     "SIGNALS",
     "BenchConfig",
     "Camera",
