@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from .doctor import doctor
     from .evaluate import Evaluation, evaluate
     from .imagine import imagine
+    from .learned_tracker import LearnedTracker
     from .loop import loop
     from .policy import Policy, PolicyConfig
     from .record import record
+    from .track import track
     from .vec_env import DreamVecEnv, SB3VecEnv
     from .verdict import verify
     from .wrap_real import wrap_real
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "DreamVecEnv": "vec_env",
     "Evaluation": "evaluate",
+    "LearnedTracker": "learned_tracker",
     "ImagineConfig": "config",
     "PPOConfig": "config",
     "Policy": "policy",
@@ -38,6 +41,7 @@ _PLACES = {
     "imagine": "imagine",
     "loop": "loop",
     "record": "record",
+    "track": "track",
     "train_real": "baselines",
     "verify": "verdict",
     "wrap_real": "wrap_real",
@@ -47,6 +51,7 @@ __all__ = [
     "DreamVecEnv",
     "Evaluation",
     "ImagineConfig",
+    "LearnedTracker",
     "PPOConfig",
     "Policy",
     "PolicyConfig",
@@ -59,6 +64,7 @@ __all__ = [
     "imagine",
     "loop",
     "record",
+    "track",
     "train_real",
     "verify",
     "wrap_real",

@@ -20,7 +20,7 @@ from wmenv import WmenvError
 
 from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar, say
-from .verbs_physics import Identify, Verifierbench, Verify
+from .verbs_physics import Identify, Track, Verifierbench, Verify
 
 World = dict[str, float]
 INTERRUPTED, TERMINATED, FAULTY = 130, 143, 2
@@ -288,7 +288,7 @@ class Doctor:
         return diagnosis.exit_code
 
 
-_ORDER = (Record, Train, Imagine, Evaluate, Loop, Verify, Verifierbench, Identify, Demo, Doctor)
+_ORDER = (Record, Train, Imagine, Evaluate, Loop, Verify, Verifierbench, Identify, Track, Demo, Doctor)
 VERBS: dict[str, Any] = {cls.__name__.lower(): cls for cls in _ORDER}
 
 

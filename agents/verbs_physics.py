@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from .progress import say
+from .progress import progress_bar, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,4 +98,32 @@ class Identify:
         print(
             f"replay error, in spreads of real states: {found.error_before:.4g} before, {found.error_after:.4g} after"
         )
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """Train a policy that follows the clips of a robot within its motors' limits; OUT gets it and track.json.
+
+    Attributes:
+        task: Id of the task.
+        out: Folder of the tracker.
+        steps: Simulated steps of PPO.
+        seed: Seed of weights, clips and noise.
+        residual: Learn what to add to computed torque instead of the actions themselves.
+    """
+
+    task: tyro.conf.Positional[str]
+    out: Path
+    steps: int = 1_000_000
+    seed: int = 0
+    residual: bool = False
+
+    def run(self) -> int:
+        """Trains."""
+        from .track import track
+
+        with progress_bar("track") as progress:
+            track(self.task, self.out, self.steps, seed=self.seed, residual=self.residual, progress=progress)
+        say(f"{self.out}: a tracker for {self.task}, and track.json with its success beside the others'")
         return 0
