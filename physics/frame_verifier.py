@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,9 @@ class FrameVerifier:
 
     def __init__(self, estimator: StateEstimator, calibration: Calibration | None = None) -> None:
         self._estimator = estimator
-        known = calibration or calibrate(record_clips(estimator.task, CLIPS, FRAMES, seed=SEED), read=self.read)
+        known = calibration or calibrate(
+            record_clips(estimator.task, CLIPS, FRAMES, seed=SEED), read=partial(read_films, estimator)
+        )
         self._verifier = MotionVerifier(estimator.task, calibration=known)
 
     @property
@@ -58,6 +61,7 @@ class FrameVerifier:
         """
         return self._verifier.verify(*self._estimator.read_many(frames, actions))
 
-    def read(self, clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[Array]]:
-        """What is read from films of clips whose states are known, and how unsure the reading is, (T,) of each."""
-        return self._estimator.read_many([film(clip, size=SIZE) for clip in clips], [clip.action for clip in clips])
+
+def read_films(estimator: StateEstimator, clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[Array]]:
+    """What is read from films of clips whose states are known, and how unsure the reading is, (T,) of each."""
+    return estimator.read_many([film(clip, size=SIZE) for clip in clips], [clip.action for clip in clips])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..clip import MotionClip
 from ..estimator import StateEstimator
-from ..frame_verifier import FrameVerifier
+from ..frame_verifier import FrameVerifier, read_films
 from ..noise import Spread, add_noise
 from ..report import PhysicsReport
 from ..verifier import MotionVerifier
@@ -57,13 +57,14 @@ class Films:
 
     def __init__(self, task: str) -> None:
         self.label: float | str = FILMS
-        self._films = FrameVerifier(StateEstimator.shipped(task))
-        self._verifier = MotionVerifier(task, calibration=self._films.calibration)
+        self._estimator = StateEstimator.shipped(task)
+        known = FrameVerifier(self._estimator).calibration
+        self._verifier = MotionVerifier(task, calibration=known)
         self.spread = _spread(self._verifier)
 
     def see(self, clips: Sequence[MotionClip], seed: int) -> tuple[list[MotionClip], list[Array] | None]:
         """See `Sight`."""
-        return self._films.read(clips)
+        return read_films(self._estimator, clips)
 
     def judge(self, clips: Sequence[MotionClip], unsure: Sequence[Array] | None) -> list[PhysicsReport]:
         """See `Sight`."""
