@@ -39,10 +39,10 @@ class FrameVerifier:
 
     def __init__(self, estimator: StateEstimator, calibration: Calibration | None = None) -> None:
         self._estimator = estimator
-        known = calibration or calibrate(
-            record_clips(estimator.task, CLIPS, FRAMES, seed=SEED), read=partial(read_films, estimator)
-        )
-        self._verifier = MotionVerifier(estimator.task, calibration=known)
+        if calibration is None:
+            real = record_clips(estimator.task, CLIPS, FRAMES, seed=SEED)
+            calibration = calibrate(real, read=partial(read_films, estimator))
+        self._verifier = MotionVerifier(estimator.task, calibration=calibration)
 
     @property
     def calibration(self) -> Calibration:
