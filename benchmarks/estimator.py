@@ -19,7 +19,7 @@ from physics.real_clips import record_clips
 
 from .common import Value, rate, write
 
-TASKS = ("wmenv/InvertedPendulum-v0", "wmenv/Reacher-v0", "wmenv/Hopper-v0")
+TASKS = ("wmenv/InvertedPendulum-v0", "wmenv/Reacher-v0", "wmenv/Hopper-v0", "wmenv/HalfCheetah-v0")
 CLIPS = 100
 FRAMES = 32
 SEED = 7_000
