@@ -16,6 +16,7 @@ from .identify import Identified, identify  # noqa: E402
 from .measure import SIGNALS  # noqa: E402
 from .real_clips import record_clips  # noqa: E402
 from .report import PhysicsReport  # noqa: E402
+from .state_readout import StateReadout, state_readout  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
 from .tracker import (  # noqa: E402
     Ahead,
@@ -54,6 +55,7 @@ __all__ = [
     "SIGNALS",
     "SamplingMPC",
     "StateEstimator",
+    "StateReadout",
     "TaskEnv",
     "TaskError",
     "TaskSpec",
@@ -68,6 +70,7 @@ __all__ = [
     "record_clips",
     "register_task",
     "run_verifierbench",
+    "state_readout",
     "summary_tables",
     "task_ids",
     "track_clips",

@@ -8,6 +8,7 @@ Five verbs: `start` a dream from a recorded context, `step` it, `decode` what it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,15 @@ class WorldModel(nn.Module):
         return DreamState(*cache, latents[:, -self.config.history :].clone())
 
     @torch.no_grad()
-    def step(self, state: DreamState, action: Tensor, noise: Tensor, *, consume: bool = False) -> StepOutput:
+    def step(
+        self,
+        state: DreamState,
+        action: Tensor,
+        noise: Tensor,
+        *,
+        consume: bool = False,
+        sampler: Callable[[NextFrame, Tensor, Tensor], Tensor] = denoise,
+    ) -> StepOutput:
         """Dream one control step of every row.
 
         Args:
@@ -158,6 +167,7 @@ class WorldModel(nn.Module):
             action: (B, A) float32 in the task's own units; clipped to the task's action box, as its motors do.
             noise: (B, S, N, C) standard normal; S denoising steps are made.
             consume: write into `state`'s tensors instead of copies of them; `state` must then not be stepped again.
+            sampler: makes the next latent out of the begun frame, the last latent and the noise, as `denoise` does.
 
         Returns:
             The new state, the reward (B,) and the probability of termination (B,).
@@ -166,7 +176,7 @@ class WorldModel(nn.Module):
         cache = FrameCache(state.keys, state.values, state.cached, state.position)
         frame = NextFrame.begin(self.dynamics, cache if consume else copy_cache(cache), action)
         before = state.latents[:, -1]
-        after = denoise(frame, before, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
+        after = sampler(frame, before, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
         reward, termination = self.heads.read(before, after, action)
         cache = frame.commit(before, after, reward.new_zeros(1))
         latents = torch.cat((state.latents[:, 1:], after.unsqueeze(1)), dim=1)

@@ -29,7 +29,7 @@ def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
         frame: begun and not yet committed.
         base: (B, N, C) last committed latent.
         noise: (B, S, N, C) standard normal; S steps are made. The first is where the flow starts; the others are for
-            samplers that add noise on the way.
+            samplers that add noise on the way (`agents.align` has one).
     """
     steps = noise.shape[1]
     noised = noise[:, 0]

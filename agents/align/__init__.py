@@ -1,0 +1,1 @@
+"""RLPF: tuning a world model by what physics says of its dreams."""

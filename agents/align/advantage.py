@@ -1,0 +1,58 @@
+"""How much better a choice was than expected: generalised advantage estimation over frames and denoising steps.
+
+# B dreams, T frames, S denoising steps
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, trace: float) -> tuple[Tensor, Tensor]:
+    """Advantages and returns of frames (Schulman et al., arXiv 1506.02438, equation 16).
+
+    Args:
+        reward: (B, T) that each frame earned.
+        value: (B, T + 1) expected return before each frame, and before the one that would follow the last.
+        alive: (B, T) bool; a frame that is not alive ended the dream before it: nothing counts from there on.
+        gamma: Discount per frame.
+        trace: Lambda.
+
+    Returns:
+        Advantage and return, each (B, T); 0 and meaningless where not alive.
+    """
+    going = alive.to(value.dtype)
+    after = torch.cat((going[:, 1:], going[:, -1:]), dim=1)  # the last frame goes on beyond what was dreamed
+    error = reward + gamma * value[:, 1:] * after - value[:, :-1]
+    out, later = torch.zeros_like(reward), torch.zeros_like(reward[:, 0])
+    for t in reversed(range(reward.shape[1])):
+        follows = after[:, t] if t + 1 < reward.shape[1] else torch.zeros_like(later)
+        later = (error[:, t] + gamma * trace * follows * later) * going[:, t]
+        out[:, t] = later
+    return out, (out + value[:, :-1]) * going
+
+
+def group_advantage(reward: Tensor, alive: Tensor, group: int) -> Tensor:
+    """GRPO's: a dream's mean reward in units of the spread within its group (arXiv 2402.03300, section 4.1.2).
+
+    Args:
+        reward: (B, T), groups of dreams that began alike lie beside each other.
+        alive: (B, T) bool.
+        group: Dreams of a group, at least 2; one whose dreams are all alike teaches nothing.
+
+    Returns:
+        (B, T), the same for every frame of a dream.
+    """
+    going = alive.to(reward.dtype)
+    mean = ((reward * going).sum(1) / going.sum(1).clamp(min=1)).unflatten(0, (-1, group))
+    away = mean - mean.mean(1, keepdim=True)
+    spread = mean.std(1, keepdim=True)
+    return torch.where(spread > 1e-8, away / (spread + 1e-8), 0.0).flatten()[:, None] * going
+
+
+def step_advantage(frame: Tensor, steps: int, discount: float) -> Tensor:
+    """Of each denoising step (B, T, S): its frame's, less for early steps, which settle less (DPPO, arXiv 2409.00588,
+    section 4.3)."""
+    weight = discount ** torch.arange(steps - 1, -1, -1, dtype=frame.dtype, device=frame.device)
+    return frame.unsqueeze(-1) * weight

@@ -1,0 +1,115 @@
+"""The options of `wmenv align`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from wmenv import InputError
+
+Method = Literal["rlpf", "binary", "grpo", "random", "filter", "supervised"]
+METHODS: tuple[Method, ...] = ("rlpf", "binary", "grpo", "random", "filter", "supervised")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlignConfig:
+    """How a generator is tuned.
+
+    Attributes:
+        method: "rlpf": PPO on the verifier's reward of every frame. The others are what it is compared with, at the
+            same number of graded dreams: "binary" PPO on one word a clip (could it be real?), "grpo" groups of dreams
+            from one start instead of a critic, "random" PPO on noise, "filter" supervised on the best-graded dreams,
+            "supervised" more of the supervised training on real data.
+        updates: Rounds of dreaming, grading and learning.
+        dreams: B, dreams of a round.
+        frames: T, frames of a dream.
+        denoise_steps: S, of each frame; None for the model's own number.
+        recorded, random, policy: Shares of the dreams that are driven by recorded actions, random ones and a policy.
+        epochs, minibatches: Passes over a round's dreams, and parts that each is cut into.
+        learning_rate: Of the generator.
+        critic_rate: Of the critic and of the noise's size.
+        gamma: Discount per frame.
+        trace: Lambda of generalised advantage estimation.
+        denoise_discount: How much less an early denoising step counts than the next.
+        clip: Of the normalised probability ratio.
+        noise_low, noise_high: Bounds of the exploration's standard deviation, in usual changes of a latent.
+        reference_weight: Of the divergence from the model that was given, per number of a latent.
+        real_weight: Of the supervised loss on real data, which is learned along.
+        real_rows, real_frames: Clips of real data a step.
+        group: Dreams from one start, for "grpo".
+        best: Share of the best-graded dreams that "filter" learns from.
+        max_grad_norm: Gradient clip.
+        gate: The held-out real loss may rise by this share of what it was; beyond it an update is taken back.
+        energy_floor: Least motion energy of dreams in units of real clips'.
+        sensitivity_floor: Least action sensitivity in units of the given model's.
+        check_every: Updates between two looks at the guards.
+    """
+
+    method: Method = "rlpf"
+    updates: int = 60
+    dreams: int = 64
+    frames: int = 24
+    denoise_steps: int | None = None
+    recorded: float = 0.5
+    random: float = 0.5
+    policy: float = 0.0
+    epochs: int = 4
+    minibatches: int = 4
+    learning_rate: float = 1e-4
+    critic_rate: float = 1e-3
+    gamma: float = 0.9
+    trace: float = 0.9
+    denoise_discount: float = 0.99
+    clip: float = 0.2
+    noise_low: float = 0.02
+    noise_high: float = 0.08
+    reference_weight: float = 0.0
+    real_weight: float = 1.0
+    real_rows: int = 64
+    real_frames: int = 8
+    group: int = 8
+    best: float = 0.25
+    max_grad_norm: float = 1.0
+    gate: float = 0.02
+    energy_floor: float = 0.9
+    sensitivity_floor: float = 0.8
+    check_every: int = 5
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            InputError: A field is out of range.
+        """
+        if self.method not in METHODS:
+            raise InputError(f"method: expected one of {', '.join(METHODS)}, got {self.method!r}")
+        for name, least in _WHOLE.items():
+            value = getattr(self, name)
+            if name == "denoise_steps" and value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
+        for name, (low, high) in _NUMBERS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise InputError(f"{name}: expected a number in [{low}, {high}], got {value!r}")
+        if self.recorded + self.random + self.policy <= 0:
+            raise InputError("recorded, random, policy: expected shares above 0, got none; who is to act?")
+        if self.noise_low > self.noise_high:
+            raise InputError(f"noise_low: expected at most noise_high = {self.noise_high}, got {self.noise_low}")
+        if self.method == "grpo" and self.dreams % self.group:
+            raise InputError(f"group: expected a divisor of dreams = {self.dreams}, got {self.group}")
+
+
+_WHOLE = {
+    "updates": 1, "dreams": 2, "frames": 8, "denoise_steps": 1, "epochs": 1, "minibatches": 1, "real_rows": 1,
+    "real_frames": 2, "group": 2, "check_every": 1,
+}  # fmt: skip
+_NUMBERS = {
+    "recorded": (0, math.inf), "random": (0, math.inf), "policy": (0, math.inf), "learning_rate": (0, 1),
+    "critic_rate": (0, 1), "gamma": (0, 1), "trace": (0, 1), "denoise_discount": (0, 1), "clip": (1e-6, 10),
+    "noise_low": (1e-6, 10), "noise_high": (1e-6, 10), "reference_weight": (0, math.inf), "real_weight": (0, math.inf),
+    "best": (1e-3, 1), "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1),
+    "sensitivity_floor": (0, 1),
+}  # fmt: skip

@@ -1,0 +1,140 @@
+"""Dreams to learn from: made by the world model's own step, every choice of the generator kept.
+
+# B dreams, P context, T frames, S steps, N tokens, C channels, A action size
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from wmenv import WorldModel, dynamics
+
+from .chain import Gaussian, Noise, Still, levels
+
+
+class Context(NamedTuple):
+    """Where dreams begin, and the actions that were really taken from there."""
+
+    latents: Tensor  # (B, P, N, C)
+    actions: Tensor  # (B, P, A) in [-1, 1], that led to each
+    valid: Tensor  # (B, P) bool
+    recorded: Tensor  # (B, T + 1, A) in [-1, 1]
+
+
+class Driver(Protocol):
+    """Gives the actions of dreams."""
+
+    def begin(self, context: Context) -> None:
+        """Dreams begin."""
+        ...
+
+    def act(self, t: int, observation: Tensor) -> Tensor:
+        """The actions (B, A) in [-1, 1] of step t, where the dreams show `observation` (B, O)."""
+        ...
+
+
+class Dreams(NamedTuple):
+    """B dreams of T frames, with the chain of choices that made each frame."""
+
+    context: Context
+    latents: Tensor  # (B, T, N, C)
+    actions: Tensor  # (B, T, A) in [-1, 1]
+    next_action: Tensor  # (B, A) what would be done after the last frame
+    chain: Tensor  # (B, T, S + 1, N, C); y at every level, pure noise first
+    alive: Tensor  # (B, T) bool, the dream had not ended before this frame
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, T)."""
+        return self.latents.shape[0], self.latents.shape[1]
+
+    def bases(self) -> Tensor:
+        """(B, T, N, C) the latent before each frame."""
+        return torch.cat((self.context.latents[:, -1:], self.latents[:, :-1]), dim=1)
+
+    def rows(self, index: Tensor) -> Dreams:
+        """Some of the dreams."""
+        return Dreams(Context(*(field[index] for field in self.context)), *(field[index] for field in self[1:]))
+
+
+@dataclass(slots=True)
+class _Sampler:
+    """`wmenv.sampling.denoise` with a choice at every step; keeps what was chosen."""
+
+    action: Tensor
+    noise: Noise
+    chain: list[Tensor]
+
+    def __call__(self, frame: dynamics.NextFrame, base: Tensor, noise: Tensor) -> Tensor:
+        y, kept = noise[:, 0], [noise[:, 0]]
+        for k, (level, lower) in enumerate(levels(noise.shape[1] - 1)):
+            answer = frame.estimate(base, y, torch.full((1,), level, device=base.device))
+            step = self.noise.step(y, answer, base, self.action, level, lower)
+            y = step.mean + step.std * noise[:, k + 1]
+            kept.append(y)
+        self.chain.append(torch.stack(kept, dim=1))
+        return base + frame.dynamics.delta_scale * y
+
+
+@torch.no_grad()
+def dream(
+    model: WorldModel, context: Context, driver: Driver, noise: Noise | None, frames: int, steps: int,
+    generator: torch.Generator,
+) -> Dreams:  # fmt: skip
+    """Dreams `frames` frames from every context.
+
+    Args:
+        model: Dreams by `WorldModel.step`, as its environments do.
+        context: B starts.
+        driver: Acts.
+        noise: With which it strays; None: not at all, as its environments dream.
+        frames: T.
+        steps: S, denoising steps of a frame.
+        generator: Of all noise, on the CPU.
+    """
+    state = model.start_from(context.latents, context.actions, context.valid)
+    rows, going = len(context.latents), torch.ones(len(context.latents), dtype=torch.bool, device=model.device)
+    chains: list[Tensor] = []
+    latents, actions, alive = [], [], []
+    driver.begin(context)
+    spread = noise or Still()
+    for t in range(frames):
+        action = driver.act(t, model.latent_observation(state))
+        drawn = torch.randn(rows, steps + 1, *model.latent_shape, generator=generator).to(model.device)
+        sampler = _Sampler(action, spread, chains)
+        out = model.step(state, model.action_middle + model.action_half * action, drawn, consume=True, sampler=sampler)
+        state = out.state
+        latents.append(state.latents[:, -1])
+        actions.append(action)
+        alive.append(going)
+        going = going & (out.termination <= 0.5)
+    after = driver.act(frames, model.latent_observation(state))
+    stacked = [torch.stack(each, dim=1) for each in (latents, actions, chains, alive)]
+    return Dreams(context, stacked[0], stacked[1], after, *stacked[2:])
+
+
+def retrace(model: WorldModel, dreams: Dreams, noise: Noise) -> list[Gaussian]:
+    """The distribution of every choice of the dreams under the model as it is now, with gradients.
+
+    Returns:
+        For each of S steps a Gaussian over (B, T, N, C).
+    """
+    rows, frames = dreams.shape
+    context, base = dreams.context, dreams.bases()
+    known = context.latents.shape[1]
+    latent = torch.cat((context.latents, dreams.latents), dim=1)
+    action = torch.cat((context.actions, dreams.actions), dim=1)
+    valid = torch.cat((context.valid, context.valid.new_ones(rows, frames)), dim=1)
+    clean = latent.new_zeros(rows, known + frames)
+    out = []
+    for k, (level, lower) in enumerate(levels(dreams.chain.shape[2] - 1)):
+        y = dreams.chain[:, :, k]
+        noised = torch.cat((torch.zeros_like(context.latents), y), dim=1)
+        at = torch.cat((clean[:, :known], torch.full_like(clean[:, known:], level)), dim=1)
+        answer = model.dynamics(latent, clean, noised, at, action, valid, context.latents[:, 0])[:, known:]
+        out.append(noise.step(y, answer, base, dreams.actions, level, lower))
+    return out
