@@ -18,7 +18,7 @@ from physics import MotionVerifier, record_clips
 from physics.clip_batch import ClipBatch
 from physics.control_model import control_model
 from physics.measure import signal_functions
-from physics.signals import innovation, replay_error
+from physics.signals import innovation, replay_errors
 
 TASKS = ("wmenv/InvertedPendulum-v0", "wmenv/Hopper-v0", "wmenv/HalfCheetah-v0")
 CLIPS, FRAMES, ROUNDS = 64, 32, 3
@@ -37,7 +37,7 @@ def main() -> int:
             return ClipBatch.stack(m, clips)
 
         parts: dict[str, Callable[[], object]] = {
-            "replay battery (1, 4, 8 steps)": lambda f=fresh, n=noise: [replay_error(f(), h, n) for h in (1, 4, 8)],
+            "replay battery (1, 4, 8 steps)": lambda f=fresh, n=noise: replay_errors(f(), n),
             "innovations (8 particles)": lambda f=fresh, n=noise: innovation(f(), n),
             "all signals": lambda v=verifier, c=clips: v.verify(c),
             "all signals without actions": lambda v=verifier, c=clips: v.verify([x.without_actions() for x in c]),

@@ -92,7 +92,7 @@ def measure(clips: ClipBatch, known: Calibration, worlds: tuple[ControlModel, ..
     if clips.action is not None:
         out["action_excess"] = signals.action_excess(clips)
         noise = known.errors
-        out |= {f"replay_{h}": signals.replay_error(clips, h, noise) for h in (1, 4, 8)}
+        out |= {f"replay_{steps}": error for steps, error in signals.replay_errors(clips, noise).items()}
         out |= _surprise(clips, noise, worlds)
     return {name: out[name] for name in SIGNALS if name in out}
 

@@ -6,7 +6,7 @@ from .inverse import ghost_force, motor_excess
 from .kinematic import speed_mismatch
 from .limits import action_excess, norm_error, range_excess, speed_excess
 from .momentum import unexplained_force
-from .replay import Noise, drift, innovation, innovation_square, last_square, replay_error
+from .replay import Noise, drift, innovation, innovation_square, last_square, replay_errors
 
 __all__ = [
     "Noise",
@@ -22,7 +22,7 @@ __all__ = [
     "norm_error",
     "penetration",
     "range_excess",
-    "replay_error",
+    "replay_errors",
     "skate",
     "speed_excess",
     "speed_mismatch",

@@ -1,6 +1,6 @@
 """The clip's own actions replayed from the clip's own states: does the motion follow from what was done?
 
-Two readings of the same replays. `replay_error` is the plain distance after H steps. `innovation` asks how surprising
+Two readings of replays. `replay_errors` are the plain distances after H steps. `innovation` asks how surprising
 that distance is: states read from a dream or a camera carry errors, which a robot in free flight hardly amplifies and a
 foot that strikes the floor amplifies a lot. So every replay starts from several states as far from the clip's as those
 errors are, and the distance is measured in units of the spread in which they end: the normalised innovation of
@@ -23,10 +23,12 @@ from ..control_model import ControlModel
 from ..simulator import Simulator
 
 Array = NDArray[np.float64]
-HORIZON = 8  # control steps
-STRIDE = 4  # control steps between the starts of two windows of plain replays
-DENSE = 2  # of windows that are tested: more of them find less
+HORIZONS = (1, 4, 8)  # control steps of plain replays
+HORIZON = 8  # of those in units of errors
+STRIDE = 2  # control steps between the starts of two windows of these: more of them find less
+STRETCH = 32  # frames whose innovations are averaged to a drift, as many as calibration clips have
 PARTICLES = 8
+SEED = (0, 0x696E6E)  # of the particles' errors
 SURPRISE = 10.0  # standard deviations; beyond it more says nothing
 FARTHEST = 1e9  # a distance beyond this is one that overflows when it is squared often enough
 ROWS = 4096  # simulated at once, so that memory stays bounded
@@ -49,37 +51,51 @@ class Innovation(NamedTuple):
     diverged: NDArray[np.bool_]  # (B, W, H), no particle is left
 
 
-def window_starts(frames: int, horizon: int = HORIZON, stride: int = STRIDE) -> NDArray[np.int64]:
+def window_starts(frames: int, horizon: int, stride: int) -> NDArray[np.int64]:
     """First frames of windows that cover every step; the last one ends with the clip."""
     last = frames - 1 - min(horizon, frames - 1)
     return np.unique(np.append(np.arange(0, last + 1, stride), last))
 
 
-def replay_error(clips: ClipBatch, horizon: int, noise: Noise) -> Array:
-    """Root mean square distance (B, T) between clip and replay after `horizon` steps, in units of real states' spread.
+def replay_errors(clips: ClipBatch, noise: Noise) -> dict[int, Array]:
+    """Root mean square distances between clip and replay after each of `HORIZONS`, in units of real states' spread.
 
-    A frame has the largest error of the windows that end at it or go over it.
+    The windows of a horizon lie side by side, so that a frame has the error of the window that ends at it or goes over
+    it (the larger one of two where the last window is drawn in to end with the clip). A start from which several
+    horizons begin is simulated once, for the longest, and no other step is: 71 control steps for a clip of 32 frames.
+
+    Returns:
+        Horizon -> (B, T). Clips shorter than a horizon are replayed as far as they go.
     """
-    horizon = min(horizon, clips.shape[1] - 1)
-    starts = window_starts(clips.shape[1], horizon, min(horizon, STRIDE))
-    residual, diverged = _residuals(clips, clips.m, starts, horizon, None)
+    frames = clips.shape[1]
+    length = {horizon: min(horizon, frames - 1) for horizon in HORIZONS}
+    windows = {steps: window_starts(frames, steps, steps) for steps in sorted(length.values())}
+    longest = {int(start): steps for steps, starts in windows.items() for start in starts}
     scale = np.concatenate((noise.qpos_spread, noise.qvel_spread))
-    with np.errstate(over="ignore"):
-        last = np.sqrt(np.mean(np.square(residual[0, :, :, -1] / scale), axis=-1))
-    last = np.where(diverged[0, :, :, -1], SURPRISE, np.minimum(last, SURPRISE))
-    return spread_over(last, starts, horizon, clips.shape[1])
+    apart = np.zeros((clips.shape[0], frames, max(windows)))  # from each start, after each step
+    for steps in windows:
+        starts = np.array([start for start in sorted(longest) if longest[start] == steps], np.int64)
+        if len(starts):
+            residual, diverged = _residuals(clips, clips.m, starts, steps, None)
+            with np.errstate(over="ignore"):
+                far = np.sqrt(np.mean(np.square(residual[0] / scale), axis=-1))
+            apart[:, starts, :steps] = np.where(diverged[0], SURPRISE, np.minimum(far, SURPRISE))
+    return {
+        horizon: spread_over(apart[:, windows[steps], steps - 1], windows[steps], steps, frames)
+        for horizon, steps in length.items()
+    }
 
 
-def innovation(clips: ClipBatch, noise: Noise, model: ControlModel | None = None, seed: int = 0) -> Innovation:
+def innovation(clips: ClipBatch, noise: Noise, model: ControlModel | None = None) -> Innovation:
     """Normalised innovations of all windows, in the robot's own world or that of `model`.
 
     The particles' errors come in pairs that cancel, and are the same for every clip, so that a clip's result does not
     depend on its neighbours.
     """
     horizon = min(HORIZON, clips.shape[1] - 1)
-    starts = window_starts(clips.shape[1], horizon, DENSE)
+    starts = window_starts(clips.shape[1], horizon, STRIDE)
     nv = clips.tangent.nv
-    half = np.random.default_rng([seed, 0x696E6E]).standard_normal((PARTICLES // 2, len(starts), 2 * nv))
+    half = np.random.default_rng(SEED).standard_normal((PARTICLES // 2, len(starts), 2 * nv))
     error = np.concatenate((half, -half)) * np.concatenate((noise.qpos, noise.qvel))
     residual, diverged = _residuals(clips, model or clips.m, starts, horizon, error)
     residual = np.where(diverged[..., None], 0.0, residual)
@@ -111,20 +127,22 @@ def last_square(found: Innovation, frames: int) -> Array:
     return spread_over(square, found.starts, found.z.shape[2], frames)
 
 
-def drift(found: Innovation, frames: int, windows: int = 13) -> Array:
-    """Squared mean innovation (B, T) of up to `windows` neighbouring windows, averaged over coordinates.
+def drift(found: Innovation, frames: int) -> Array:
+    """Squared mean innovation (B, T) of as many windows as cover `STRETCH` frames, averaged over coordinates.
 
-    Errors of the states cancel in the mean, wrong physics does not. The mean is over the later half of the windows'
-    steps and scaled so that it is about 1 where the physics is right and steps are independent.
+    Errors of the states cancel in the mean, wrong physics does not. The mean leaves out the first third of the windows'
+    steps, in which wrong physics shows least, and is scaled so that it is about 1 where the physics is right and steps
+    are independent.
     """
-    late = found.z[:, :, found.z.shape[2] // 3 :]
-    each = late.mean(2)  # (B, W, 2 nv)
+    horizon = found.z.shape[2]
+    each = found.z[:, :, horizon // 3 :].mean(2)  # (B, W, 2 nv)
+    windows = len(window_starts(min(STRETCH, frames), horizon, STRIDE))
     out = np.zeros((len(each), frames))
     for w, start in enumerate(found.starts):
         first = min(max(w - windows // 2, 0), max(len(found.starts) - windows, 0))
         group = each[:, first : first + windows]
         value = np.mean(np.square(group.mean(1)), axis=-1) * group.shape[1]
-        at = slice(start + 1, start + 1 + found.z.shape[2])
+        at = slice(start + 1, start + 1 + horizon)
         out[:, at] = np.maximum(out[:, at], value[:, None])
     return out
 

@@ -37,13 +37,38 @@ def pendulum(control: float = 0.0, frames: int = 33, angle: float = 1.0) -> Moti
 def test_free_fall_is_replayed_and_another_gravity_is_not():
     """After n steps of dt under 0.7 g the ball is 0.3 g (n dt)^2 / 2 too high and 0.3 g n dt too slow."""
     right, wrong = falling_ball(), falling_ball(gravity=0.7 * GRAVITY)
+    fine, found = (signals.replay_errors(batch(clip), noise(clip.task)) for clip in (right, wrong))
     for horizon in (1, 4, 8):
-        assert signals.replay_error(batch(right), horizon, noise(right.task)).max() < 1e-6
+        assert fine[horizon].max() < 1e-6
         time = horizon * DT
         apart = np.hypot(0.3 * GRAVITY * time**2 / 2, 0.3 * GRAVITY * time) / np.sqrt(12)
-        found = signals.replay_error(batch(wrong), horizon, noise(right.task))
-        np.testing.assert_allclose(found[0, 1:], apart, rtol=1e-4)
-        assert found[0, 0] == 0
+        np.testing.assert_allclose(found[horizon][0, 1:], apart, rtol=1e-4)
+        assert found[horizon][0, 0] == 0
+
+
+@pytest.mark.parametrize("frames", [2, 4, 6, 9, 10, 32, 33])
+def test_a_leap_is_seen_by_the_windows_over_it(frames: int):
+    """Wherever it is, the first and the last step included; one-step replays see it in its own frame alone."""
+    clip = falling_ball(frames)
+    for leap in range(1, frames):
+        qpos = clip.qpos + np.where(np.arange(frames) >= leap, 1.0, 0.0)[:, None] * ([1] + [0] * 6)
+        found = signals.replay_errors(batch(replace(clip, qpos=qpos)), noise(clip.task))
+        assert set(found) == {1, 4, 8}
+        for horizon, values in found.items():
+            seen = np.flatnonzero(values[0] > 0.1)
+            assert leap in seen and np.ptp(seen) < 2 * horizon
+            np.testing.assert_allclose(values[0, seen], 1 / np.sqrt(12), rtol=1e-6)
+        assert list(np.flatnonzero(found[1][0] > 0.1)) == [leap]
+
+
+@pytest.mark.parametrize("frames", [2, 9, 20, 31, 32, 33, 64])
+def test_drift_is_about_one_for_a_clip_of_any_length(frames: int):
+    rng, size = np.random.default_rng(2), 0.02
+    clip = falling_ball(frames)
+    shaken = [replace(clip, qvel=clip.qvel + size * rng.normal(size=clip.qvel.shape)) for _ in range(30)]
+    found = signals.innovation(batch(*shaken), noise(clip.task, size))
+    drift = signals.drift(found, frames)
+    assert (drift[:, 1:] > 0).all() and 0.1 < np.median(drift[:, 1:]) < 2, "half of the coordinates have no errors"
 
 
 def test_innovations_are_about_one_for_errors_of_the_size_that_was_said():
@@ -83,12 +108,15 @@ def test_a_diverged_replay_is_a_finite_surprise():
     clip = falling_ball(12)
     wild = replace(clip, qvel=np.full(clip.qvel.shape, 9e5))
     found = signals.innovation(batch(wild), noise(clip.task))
-    assert np.isfinite(found.z).all() and np.isfinite(signals.replay_error(batch(wild), 8, noise(clip.task))).all()
+    assert np.isfinite(found.z).all()
+    assert all(np.isfinite(each).all() for each in signals.replay_errors(batch(wild), noise(clip.task)).values())
 
 
+@pytest.mark.parametrize("stride", [2, 4, 8])
 @pytest.mark.parametrize("frames", [2, 3, 9, 10, 32, 33])
-def test_windows_cover_every_step(frames: int):
-    starts, horizon = window_starts(frames), min(8, frames - 1)
+def test_windows_cover_every_step(frames: int, stride: int):
+    horizon = min(8, frames - 1)
+    starts = window_starts(frames, horizon, min(stride, horizon))
     covered = {start + k for start in starts for k in range(horizon)}
     assert covered == set(range(frames - 1))
 
