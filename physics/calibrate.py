@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from .calibration import Calibration, Scale, combined
 from .clip import MotionClip
 from .clip_batch import ClipBatch
-from .control_model import control_model
+from .control_model import ControlModel, world_models
 from .errors import ClipError
 from .measure import SIGNALS, local, measure
 from .noise import Spread, add_noise, error_of, spread_of
 from .real_clips import record_clips
+from .world import World
 
 Array = NDArray[np.float64]
 Reading = Callable[[Sequence[MotionClip]], tuple[list[MotionClip], list[Array]]]
@@ -38,7 +39,13 @@ ARMS = ("with actions", "without actions")
 
 
 def calibrate(
-    clips: Sequence[MotionClip], *, noise: float = 0.02, read: Reading | None = None, seed: int = 0
+    clips: Sequence[MotionClip],
+    *,
+    noise: float = 0.02,
+    read: Reading | None = None,
+    worlds: Sequence[World | ControlModel] = (),
+    signals: Collection[str] | None = None,
+    seed: int = 0,
 ) -> Calibration:
     """Learns what real clips look like.
 
@@ -48,11 +55,18 @@ def calibrate(
         noise: Size of the errors added to them, in units of the spread of their states.
         read: Instead of added errors: what reads these clips as others will be read that are to be judged, say from
             frames; and how unsure it was, (T,) of each.
+        worlds: Those in which the verifier will replay, see `MotionVerifier`.
+        signals: Names out of `physics.SIGNALS`; a verifier with this calibration measures these and no others. None:
+            all.
         seed: Of the errors.
 
     Raises:
-        ClipError: The clips are too few, differ in length or task, or lack actions.
+        ClipError: The clips are too few, differ in length or task, or lack actions; a signal is unknown.
     """
+    wanted = tuple(SIGNALS) if signals is None else tuple(signals)
+    unknown = [name for name in wanted if name not in SIGNALS]
+    if unknown or not wanted:
+        raise ClipError(f"signals: expected some of {', '.join(SIGNALS)}, got {unknown or 'none'}")
     if len(clips) < 30 or len({(c.task, c.frames) for c in clips}) > 1 or any(c.action is None for c in clips):
         raise ClipError("clips: expected 30 or more of one task and length with actions; record_clips makes such")
     spread = spread_of(clips)
@@ -72,7 +86,7 @@ def calibrate(
         whole_frame={},
     )
     bare = [clip.without_actions() for clip in dirty]
-    seen = dict(zip(ARMS, (_measured(dirty, blank), _measured(bare, blank)), strict=True))
+    seen = dict(zip(ARMS, (_measured(c, blank, worlds, wanted) for c in (dirty, bare)), strict=True))
     if unsure is not None:
         for values in seen.values():
             values["disagreement"] = np.stack(unsure)
@@ -80,6 +94,8 @@ def calibrate(
     scales = {name: Scale.fitted(value[:cut], SIGNALS[name].floor) for name, value in seen[ARMS[0]].items()}
     whole, whole_frame = {}, {}
     for arm, values in seen.items():
+        if not values:
+            continue  # every signal that was wanted needs actions
         fresh = {name: value[cut:] for name, value in values.items()}
         clip = combined(scales, {name: value.mean(1) for name, value in fresh.items()})
         frame = combined(scales, {name: value[:, 1:] for name, value in local(fresh).items()}, frames=True)
@@ -105,10 +121,13 @@ def calibration_path(task: str, noise: float) -> Path:
     return SHIPPED / f"{task.replace('/', '-')}_noise-{noise:g}.json"
 
 
-def _measured(clips: Sequence[MotionClip], known: Calibration) -> dict[str, Array]:
-    m, parts = control_model(clips[0].task), {}
+def _measured(
+    clips: Sequence[MotionClip], known: Calibration, worlds: Sequence[World | ControlModel], wanted: Collection[str]
+) -> dict[str, Array]:
+    models, parts = world_models(clips[0].task, worlds), {}
+    m = models[0]
     for first in range(0, len(clips), TOGETHER):
-        for name, value in measure(ClipBatch.stack(m, clips[first : first + TOGETHER]), known).items():
+        for name, value in measure(ClipBatch.stack(m, clips[first : first + TOGETHER]), known, models, wanted).items():
             parts.setdefault(name, []).append(value)
     return {name: np.concatenate(each) for name, each in parts.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -47,6 +48,16 @@ def control_model(task: str | TaskSpec, world: World | dict[str, float] | None =
     """
     spec = task if isinstance(task, TaskSpec) else find_spec(task)
     return _open(_Key(spec), as_world(world))
+
+
+def world_models(task: str, worlds: Sequence[World | ControlModel]) -> tuple[ControlModel, ...]:
+    """The control model of each world, the nominal one if there is none; a control model is taken as it is.
+
+    Raises:
+        TaskError: There is no such task.
+    """
+    each = (w if isinstance(w, ControlModel) else control_model(task, w) for w in worlds)
+    return tuple(each) or (control_model(task),)
 
 
 class _Key:

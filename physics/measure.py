@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,22 +79,28 @@ SIGNALS: dict[str, Signal] = {
 }  # fmt: skip
 
 
-def measure(clips: ClipBatch, known: Calibration, worlds: tuple[ControlModel, ...] = ()) -> dict[str, Array]:
-    """All signals that the clips allow, name -> (B, T), finite.
+def measure(
+    clips: ClipBatch, known: Calibration, worlds: tuple[ControlModel, ...] = (), only: Collection[str] = tuple(SIGNALS)
+) -> dict[str, Array]:
+    """The signals that the clips allow, name -> (B, T), finite.
 
     Args:
         clips: The clips, all with actions or all without.
         known: The spread of real states and the assumed errors.
         worlds: That the robot might live in, none for the nominal one; what replays in most of them is not held against
             a clip.
+        only: Names of those that are wanted; what nobody wants is not computed.
     """
-    out = {name: function(clips) for name, function in signal_functions(known).items()}
+    out = {name: function(clips) for name, function in signal_functions(known).items() if name in only}
     if clips.action is not None:
-        out["action_excess"] = signals.action_excess(clips)
-        noise = known.errors
-        out |= {f"replay_{steps}": error for steps, error in signals.replay_errors(clips, noise).items()}
-        out |= _surprise(clips, noise, worlds)
-    return {name: out[name] for name in SIGNALS if name in out}
+        noise, each = known.errors, worlds or (clips.m,)
+        if "action_excess" in only:
+            out["action_excess"] = signals.action_excess(clips)
+        if any(name.startswith("replay_") for name in only):
+            out |= _median([_replays(clips, noise, world) for world in each])
+        if any(name in only for name in _SURPRISES):
+            out |= _median([_surprises(clips, noise, world) for world in each])
+    return {name: out[name] for name in SIGNALS if name in out and name in only}
 
 
 def signal_functions(known: Calibration) -> dict[str, Callable[[ClipBatch], Array]]:
@@ -120,17 +126,19 @@ def local(values: Mapping[str, Array]) -> dict[str, Array]:
     return {name: value for name, value in values.items() if SIGNALS[name].local}
 
 
-def _surprise(clips: ClipBatch, noise: signals.Noise, worlds: tuple[ControlModel, ...]) -> dict[str, Array]:
-    """Innovations in the nominal world, or in the median of several: a frame is bad where most worlds say so."""
-    each = []
-    for world in worlds or (clips.m,):
-        found = signals.innovation(clips, noise, world)
-        frames = clips.shape[1]
-        each.append(
-            (
-                signals.innovation_square(found, frames),
-                signals.last_square(found, frames),
-                signals.drift(found, frames),
-            )
-        )
-    return dict(zip(("innovation", "innovation_8", "drift"), np.median(np.array(each), axis=0), strict=True))
+_SURPRISES = ("innovation", "innovation_8", "drift")
+
+
+def _surprises(clips: ClipBatch, noise: signals.Noise, world: ControlModel) -> dict[str, Array]:
+    found, frames = signals.innovation(clips, noise, world), clips.shape[1]
+    each = signals.innovation_square(found, frames), signals.last_square(found, frames), signals.drift(found, frames)
+    return dict(zip(_SURPRISES, each, strict=True))
+
+
+def _replays(clips: ClipBatch, noise: signals.Noise, world: ControlModel) -> dict[str, Array]:
+    return {f"replay_{steps}": error for steps, error in signals.replay_errors(clips, noise, world).items()}
+
+
+def _median(worlds: list[dict[str, Array]]) -> dict[str, Array]:
+    """Of several worlds: a frame is bad where most worlds say so."""
+    return {name: np.median([world[name] for world in worlds], axis=0) for name in worlds[0]}

@@ -85,9 +85,7 @@ class StateReadout:
         """
         qpos, qvel = self.motion(states)
         acts = [None] * len(qpos) if action is None else action
-        return [
-            MotionClip(task=self.task, qpos=q, qvel=v, action=a) for q, v, a in zip(qpos, qvel, acts, strict=True)
-        ]
+        return [MotionClip(task=self.task, qpos=q, qvel=v, action=a) for q, v, a in zip(qpos, qvel, acts, strict=True)]
 
 
 @lru_cache(maxsize=16)

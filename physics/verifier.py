@@ -20,7 +20,7 @@ from .calibrate import ARMS, TOGETHER, known_calibration
 from .calibration import CAP, CORE, Calibration, combined, relative
 from .clip import MotionClip
 from .clip_batch import ClipBatch, check_robot
-from .control_model import control_model
+from .control_model import ControlModel, world_models
 from .errors import ClipError
 from .measure import SIGNALS, local, measure
 from .report import PhysicsReport
@@ -40,7 +40,8 @@ class MotionVerifier:
         calibration: What real clips look like; None: that of the task and noise which is shipped, or else it is made
             now from recorded clips, which takes seconds to minutes.
         worlds: That the robot might live in, such as `physics.ensemble()` or one around what `physics.identify` found;
-            none for the nominal one. What most of them explain is not held against a clip.
+            none for the nominal one. What most of them explain is not held against a clip; the first is the one whose
+            masses and motors the signals without replays assume.
 
     Raises:
         TaskError: There is no such task.
@@ -53,12 +54,12 @@ class MotionVerifier:
         *,
         noise: float = 0.02,
         calibration: Calibration | None = None,
-        worlds: Sequence[World] = (),
+        worlds: Sequence[World | ControlModel] = (),
     ) -> None:
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
             raise ClipError(f"noise: expected a number from 0 to 1, in spreads of real states, got {noise!r}")
-        self._m = control_model(task)
-        self._worlds = tuple(control_model(task, world) for world in worlds)
+        self._worlds = world_models(task, worlds)
+        self._m = self._worlds[0]
         self.calibration = calibration or known_calibration(task, float(noise))
         if self.calibration.task != task:
             raise ClipError(f"calibration: expected one of {task}, got one of {self.calibration.task}")
@@ -80,12 +81,14 @@ class MotionVerifier:
         """
         for clip in clips:
             check_robot(self._m, clip)
+            if ARMS[clip.action is None] not in self.calibration.whole:
+                raise ClipError("action: expected actions, got none; every signal of this verifier needs them")
         reports: dict[int, PhysicsReport] = {}
         for group in _alike(clips):
             for first in range(0, len(group), TOGETHER):
                 part = group[first : first + TOGETHER]
                 batch = ClipBatch.stack(self._m, [clips[i] for i in part])
-                found = measure(batch, self.calibration, self._worlds)
+                found = measure(batch, self.calibration, self._worlds, self.calibration.scales)
                 if disagreement is not None:
                     found["disagreement"] = np.stack([disagreement[i] for i in part])
                 reports |= zip(part, reports_of(batch, found, self.calibration), strict=True)

@@ -34,7 +34,9 @@ class Gaussian(NamedTuple):
 class Noise(Protocol):
     """How far a denoising step may stray."""
 
-    def step(self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
+    def step(
+        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
+    ) -> Gaussian:
         """Where y goes from `noised` at `level` to `lower`, given the network's estimate `answer` of y.
 
         Args:
@@ -68,7 +70,9 @@ class BoundedNoise(nn.Module):
         nn.init.zeros_(self.net[-1].weight)
         nn.init.zeros_(self.net[-1].bias)
 
-    def step(self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
+    def step(
+        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
+    ) -> Gaussian:
         """See `Noise`."""
         seen = torch.cat((base.flatten(-2), action, torch.full_like(action[..., :1], level)), dim=-1)
         share = torch.sigmoid(self.net(seen)).unflatten(-1, self.latent)
@@ -89,7 +93,9 @@ class FlowNoise:
             raise InputError(f"noise: expected a size and a least above 0, got {size!r} and {least!r}")
         self.size, self.least = size, least
 
-    def step(self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
+    def step(
+        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
+    ) -> Gaussian:
         """See `Noise`."""
         change, t = lower - level, min(level, (1 + lower) / 2)  # s is infinite at t = 1
         s = self.size * math.sqrt(t / (1 - t))
@@ -104,7 +110,9 @@ class FlowNoise:
 class Still:
     """No noise: the flow itself, as dreams are made that nobody learns from."""
 
-    def step(self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
+    def step(
+        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
+    ) -> Gaussian:
         """See `Noise`."""
         return Gaussian(flow(noised, answer, level, lower), torch.zeros_like(noised))
 
@@ -131,4 +139,3 @@ def divergence(p: Gaussian, q: Gaussian, used: Tensor) -> Tensor:
     ratio = (p.std / q.std).square()
     away = ((p.mean - q.mean) / q.std).square()
     return (0.5 * (ratio + away - 1 - ratio.log())).mul(used).sum((-2, -1))
-

@@ -22,7 +22,11 @@ class Critic(nn.Module):
     def __init__(self, latent_dim: int, action_dim: int) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(latent_dim + action_dim, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Linear(WIDTH, 1)
+            nn.Linear(latent_dim + action_dim, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, WIDTH),
+            nn.SiLU(),
+            nn.Linear(WIDTH, 1),
         )
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:

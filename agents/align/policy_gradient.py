@@ -93,9 +93,7 @@ class PolicyGradient:
         if config.method == "grpo":
             frame = group_advantage(grades.reward, judged, config.group)
             return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), torch.zeros_like(frame)
-        frame, returns = frame_advantage(
-            grades.reward, self._values(dreams), dreams.alive, config.gamma, config.trace
-        )
+        frame, returns = frame_advantage(grades.reward, self._values(dreams), dreams.alive, config.gamma, config.trace)
         mean, spread = frame[judged].mean(), frame[judged].std().clamp(min=1e-6)
         frame = torch.where(judged, (frame - mean) / spread, 0.0).clamp(-5, 5)
         return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), returns

@@ -57,8 +57,10 @@ def window_starts(frames: int, horizon: int, stride: int) -> NDArray[np.int64]:
     return np.unique(np.append(np.arange(0, last + 1, stride), last))
 
 
-def replay_errors(clips: ClipBatch, noise: Noise) -> dict[int, Array]:
+def replay_errors(clips: ClipBatch, noise: Noise, model: ControlModel | None = None) -> dict[int, Array]:
     """Root mean square distances between clip and replay after each of `HORIZONS`, in units of real states' spread.
+
+    The replays are in the robot's own world or that of `model`.
 
     The windows of a horizon lie side by side, so that a frame has the error of the window that ends at it or goes over
     it (the larger one of two where the last window is drawn in to end with the clip). A start from which several
@@ -76,7 +78,7 @@ def replay_errors(clips: ClipBatch, noise: Noise) -> dict[int, Array]:
     for steps in windows:
         starts = np.array([start for start in sorted(longest) if longest[start] == steps], np.int64)
         if len(starts):
-            residual, diverged = _residuals(clips, clips.m, starts, steps, None)
+            residual, diverged = _residuals(clips, model or clips.m, starts, steps, None)
             with np.errstate(over="ignore"):
                 far = np.sqrt(np.mean(np.square(residual[0] / scale), axis=-1))
             apart[:, starts, :steps] = np.where(diverged[0], SURPRISE, np.minimum(far, SURPRISE))
