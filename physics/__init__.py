@@ -5,6 +5,7 @@ from .graphics import choose_backend
 choose_backend()  # MuJoCo reads MUJOCO_GL once, when it is first imported
 
 from .calibrate import calibrate  # noqa: E402
+from .calibration import Calibration  # noqa: E402
 from .camera import Camera, Ground  # noqa: E402
 from .clip import MotionClip  # noqa: E402
 from .control_model import ControlModel  # noqa: E402
@@ -38,6 +39,7 @@ from .worlds import ensemble  # noqa: E402
 __all__ = [
     "Ahead",
     "BenchConfig",
+    "Calibration",
     "Camera",
     "ClipError",
     "ComputedTorque",

@@ -285,6 +285,10 @@ class WorldModel(nn.Module):
         """Put in the recorded contexts: (K, P, N, C), (K, P, A) in [-1, 1], (K, P), (K,)."""
         for name, value in (("latents", latents), ("actions", actions), ("valid", valid), ("is_initial", initial)):
             getattr(self, f"start_{name}").copy_(value)
+        self.forget_pages()
+
+    def forget_pages(self) -> None:
+        """Drop the start caches; for who has changed weights in place."""
         self._pages = None
 
     def _prefill(self, index: Tensor) -> DreamState:

@@ -52,7 +52,9 @@ def group_advantage(reward: Tensor, alive: Tensor, group: int) -> Tensor:
 
 
 def step_advantage(frame: Tensor, steps: int, discount: float) -> Tensor:
-    """Of each denoising step (B, T, S): its frame's, less for early steps, which settle less (DPPO, arXiv 2409.00588,
-    section 4.3)."""
+    """Of each denoising step (B, T, S): its frame's, less for early steps, which settle less.
+
+    Source: DPPO, arXiv 2409.00588, section 4.3.
+    """
     weight = discount ** torch.arange(steps - 1, -1, -1, dtype=frame.dtype, device=frame.device)
     return frame.unsqueeze(-1) * weight

@@ -34,17 +34,16 @@ class Gaussian(NamedTuple):
 class Noise(Protocol):
     """How far a denoising step may stray."""
 
-    def step(
-        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
-    ) -> Gaussian:
-        """Where y goes from `noised` at `level` to `lower`, given the network's estimate `answer` of y.
+    def step(self, y: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
+        """Where y goes from `level` to `lower`.
 
         Args:
-            noised: (..., N, C) y at `level`.
-            answer: (..., N, C).
+            y: (..., N, C) at `level`.
+            answer: (..., N, C) the network's estimate of y at level 0.
             base: (..., N, C) the latent before the frame.
             action: (..., A) in [-1, 1].
-            level, lower: Noise levels, 1 >= level > lower >= 0.
+            level: Noise level, in (0, 1].
+            lower: The next, in [0, level).
         """
         ...
 
@@ -70,14 +69,12 @@ class BoundedNoise(nn.Module):
         nn.init.zeros_(self.net[-1].weight)
         nn.init.zeros_(self.net[-1].bias)
 
-    def step(
-        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
-    ) -> Gaussian:
+    def step(self, y: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
         """See `Noise`."""
         seen = torch.cat((base.flatten(-2), action, torch.full_like(action[..., :1], level)), dim=-1)
         share = torch.sigmoid(self.net(seen)).unflatten(-1, self.latent)
         std = self.low * (self.high / self.low) ** share  # between the bounds on a scale of ratios
-        return Gaussian(flow(noised, answer, level, lower), std)
+        return Gaussian(flow(y, answer, level, lower), std)
 
 
 class FlowNoise:
@@ -93,14 +90,12 @@ class FlowNoise:
             raise InputError(f"noise: expected a size and a least above 0, got {size!r} and {least!r}")
         self.size, self.least = size, least
 
-    def step(
-        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
-    ) -> Gaussian:
+    def step(self, y: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
         """See `Noise`."""
         change, t = lower - level, min(level, (1 + lower) / 2)  # s is infinite at t = 1
         s = self.size * math.sqrt(t / (1 - t))
-        speed = (noised - answer) / level
-        mean = noised + (speed + s**2 / (2 * t) * (noised + (1 - t) * speed)) * change
+        speed = (y - answer) / level
+        mean = y + (speed + s**2 / (2 * t) * (y + (1 - t) * speed)) * change
         if lower == 0:
             mean = answer
         std = max(s * math.sqrt(-change), self.least) if lower > 0 else self.least
@@ -110,17 +105,15 @@ class FlowNoise:
 class Still:
     """No noise: the flow itself, as dreams are made that nobody learns from."""
 
-    def step(
-        self, noised: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float
-    ) -> Gaussian:
+    def step(self, y: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:
         """See `Noise`."""
-        return Gaussian(flow(noised, answer, level, lower), torch.zeros_like(noised))
+        return Gaussian(flow(y, answer, level, lower), torch.zeros_like(y))
 
 
-def flow(noised: Tensor, answer: Tensor, level: float, lower: float) -> Tensor:
+def flow(y: Tensor, answer: Tensor, level: float, lower: float) -> Tensor:
     """Where the flow itself goes."""
-    one = torch.ones(1, device=noised.device, dtype=noised.dtype)
-    return sampling.euler(noised, answer, one * level, one * lower)
+    one = torch.ones(1, device=y.device, dtype=y.dtype)
+    return sampling.euler(y, answer, one * level, one * lower)
 
 
 def levels(steps: int) -> list[tuple[float, float]]:

@@ -37,6 +37,10 @@ class AlignConfig:
         reference_weight: Of the divergence from the model that was given, per number of a latent.
         real_weight: Of the supervised loss on real data, which is learned along.
         real_rows, real_frames: Clips of real data a step.
+        noise: Errors that a dream's states may have, in spreads of real states; real clips with such errors are what
+            'as good as real' means.
+        worlds: K, worlds around the identified one, most of which must object.
+        world_spread: How far apart they are, as a logarithm of each multiplier.
         group: Dreams from one start, for "grpo".
         best: Share of the best-graded dreams that "filter" learns from.
         max_grad_norm: Gradient clip.
@@ -68,6 +72,9 @@ class AlignConfig:
     real_weight: float = 1.0
     real_rows: int = 64
     real_frames: int = 8
+    noise: float = 0.01
+    worlds: int = 4
+    world_spread: float = 0.05
     group: int = 8
     best: float = 0.25
     max_grad_norm: float = 1.0
@@ -104,12 +111,12 @@ class AlignConfig:
 
 _WHOLE = {
     "updates": 1, "dreams": 2, "frames": 8, "denoise_steps": 1, "epochs": 1, "minibatches": 1, "real_rows": 1,
-    "real_frames": 2, "group": 2, "check_every": 1,
+    "real_frames": 2, "group": 2, "worlds": 1, "check_every": 1,
 }  # fmt: skip
 _NUMBERS = {
     "recorded": (0, math.inf), "random": (0, math.inf), "policy": (0, math.inf), "learning_rate": (0, 1),
     "critic_rate": (0, 1), "gamma": (0, 1), "trace": (0, 1), "denoise_discount": (0, 1), "clip": (1e-6, 10),
     "noise_low": (1e-6, 10), "noise_high": (1e-6, 10), "reference_weight": (0, math.inf), "real_weight": (0, math.inf),
-    "best": (1e-3, 1), "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1),
+    "noise": (0, 1), "world_spread": (0, 1), "best": (1e-3, 1), "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1),
     "sensitivity_floor": (0, 1),
 }  # fmt: skip

@@ -21,13 +21,8 @@ class Critic(nn.Module):
 
     def __init__(self, latent_dim: int, action_dim: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(latent_dim + action_dim, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, 1),
-        )
+        first, middle, last = nn.Linear(latent_dim + action_dim, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
+        self.net = nn.Sequential(first, nn.SiLU(), middle, nn.SiLU(), last)
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
         """(..., N, C) and (..., A) in [-1, 1] -> (...)."""

@@ -3,7 +3,8 @@
 The ratio of a choice's probabilities is over many numbers at once, and the mean of its logarithm under the old model is
 minus their divergence: as the model moves, all ratios fall below 1 and clipping no longer binds on one side. So the
 logarithm is centred by that divergence, which is known in closed form, and divided by the square root of how many
-numbers there are (as GRPO-Guard does, arXiv 2510.22319). At the old model its gradient is the plain one's, up to that factor.
+numbers there are (as GRPO-Guard does, arXiv 2510.22319). At the old model its gradient is the plain one's, up to that
+factor.
 
 # B dreams, T frames, S denoising steps, N tokens, C channels
 """

@@ -1,0 +1,175 @@
+"""Tuning a generator by what physics says of its dreams: from a model and its recording to a tuned model."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import physics
+from wmenv import EpisodeStore, InputError, WorldModel, atomic
+
+from ..callbacks import make_writers
+from ..imagine import load_model
+from ..policy import Policy
+from ..progress import Progress
+from .config import AlignConfig
+from .dreams import Driver
+from .drivers import Acting, Mixture, Random, Recorded
+from .figures import Figures
+from .grading import FrameJudge, Judge, StateJudge
+from .real_data import RealData
+from .run import Rounds, make_learner
+from .verifiers import centred_worlds, real_clips, rewarding_verifier
+
+SCRATCH = "alignment"
+VERIFIER, WORLDS = "verifier.json", "worlds.json"
+
+
+def align(
+    model: WorldModel | str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    config: AlignConfig | None = None,
+    seed: int = 0,
+    policy: Policy | str | Path | None = None,
+    verifier: physics.MotionVerifier | physics.FrameVerifier | None = None,
+    device: str = "auto",
+    tensorboard: bool = False,
+    wandb: bool = False,
+    progress: Progress | None = None,
+) -> tuple[WorldModel, Figures, Figures]:
+    """Tunes a copy of a world model and stores it; goes on where a run of the same settings was stopped.
+
+    Args:
+        model: A world model or its folder.
+        data: Folder of the recording that it learned from: real starts, real actions, and what must not be forgotten.
+        out: Folder of the tuned model; also gets `metrics.jsonl` with a row a round.
+        config: Options; None for the defaults.
+        seed: Of everything that is drawn.
+        policy: Acts in `config.policy` of the dreams.
+        verifier: Grades the dreams; None: V, made of the recording (see `agents.align.verifiers`), or for frames the
+            shipped estimator's.
+        device: "cpu", "cuda" or "auto".
+        tensorboard: Also write TensorBoard events.
+        wandb: Also log to Weights & Biases (offline by default).
+        progress: Told how far it is.
+
+    Returns:
+        The tuned model, and the figures of what was given and of what it has become.
+
+    Raises:
+        InputError: The verifier or the data are another task's, or `config.policy` is above 0 without a policy.
+        DataError: The recording is too short.
+        TrainingError: A reward is not finite; what was done so far is kept in `out`.
+        CheckpointError: `out` holds the state of another run.
+    """
+    config, out = config or AlignConfig(), Path(out)
+    given = load_model(model, device)
+    store = EpisodeStore.open(data, task=given.config.task)
+    if (config.policy > 0) != (policy is not None):
+        raise InputError("policy: expected a policy with a share above 0, or neither; give policy= and config.policy")
+    if isinstance(policy, (str, Path)):
+        policy = Policy.load(policy)
+    tuned = copy.deepcopy(given)
+    episodes = store.load()
+    real = RealData.of(tuned, episodes)
+    scratch = out / SCRATCH
+    scratch.mkdir(parents=True, exist_ok=True)
+    judge = make_judge(tuned, verifier, episodes, config, scratch)
+    writers = make_writers(out, {"seed": seed, **asdict(config)}, tensorboard=tensorboard, wandb=wandb)
+
+    def report(row: dict[str, Any]) -> None:
+        for writer in writers:
+            writer.write(row, {}, row["update"])
+        if progress:
+            progress(row["update"], config.updates, {k: row[k] for k in ("reward", "violations") if k in row})
+
+    identity = {
+        "model": atomic.digest(b"".join(t.cpu().numpy().tobytes() for t in given.state_dict().values())),
+        "data": [store.info.task, store.num_episodes, store.num_steps],
+        "config": asdict(config),
+        "seed": seed,
+    }
+    rounds = Rounds(
+        learner=make_learner(tuned, real, config, seed),
+        judge=judge,
+        driver=_driver(tuned, config, policy),
+        real=real,
+        config=config,
+        seed=seed,
+        folder=scratch,
+        identity=identity,
+        report=report,
+    )
+    try:
+        before, after = rounds.run()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; the rounds so far are in {scratch}, the same command goes on") from None
+    finally:
+        for writer in writers:
+            writer.close()
+    tuned.requires_grad_(False)
+    tuned.forget_pages()
+    tuned.save_pretrained(out)
+    shutil.rmtree(scratch)
+    return tuned, before, after
+
+
+def make_judge(
+    model: WorldModel,
+    verifier: physics.MotionVerifier | physics.FrameVerifier | None,
+    episodes: list[Any],
+    config: AlignConfig,
+    folder: Path,
+) -> Judge:
+    """The judge of a model's dreams; V is made once and kept in `folder`, so that a resumed run has the same.
+
+    Raises:
+        InputError: The verifier is another task's, or reads something else than the model dreams.
+    """
+    task = model.config.task
+    if model.config.modality == "frames":
+        verifier = verifier or physics.FrameVerifier(physics.StateEstimator.shipped(task))
+        if not isinstance(verifier, physics.FrameVerifier):
+            raise InputError("verifier: expected a FrameVerifier for a model of frames, got a MotionVerifier")
+        return FrameJudge(model, verifier)
+    if verifier is None:
+        if not (folder / VERIFIER).exists():
+            clips = real_clips(task, episodes, config.frames + 1)
+            worlds = centred_worlds(clips, config)
+            atomic.write_json(folder / WORLDS, {"worlds": [world.to_dict() for world in worlds]})
+            rewarding_verifier(clips, worlds, config).calibration.save(folder / VERIFIER)
+        kept = json.loads((folder / WORLDS).read_text(encoding="utf-8"))
+        verifier = physics.MotionVerifier(
+            task,
+            calibration=physics.Calibration.load(folder / VERIFIER),
+            worlds=[physics.World.from_dict(world) for world in kept["worlds"]],
+        )
+    if not isinstance(verifier, physics.MotionVerifier):
+        raise InputError("verifier: expected a MotionVerifier for a model of states, got a FrameVerifier")
+    return StateJudge(model, verifier)
+
+
+def _driver(model: WorldModel, config: AlignConfig, policy: Any) -> Callable[[torch.Generator], Driver]:
+    c = model.config
+
+    def make(generator: torch.Generator) -> Driver:
+        drivers: list[tuple[Driver, float]] = [
+            (Recorded(), config.recorded),
+            (Random(c.action_dim, generator), config.random),
+        ]
+        if policy is not None:
+            reading = policy.reading(model)
+            reading.seed(int(torch.randint(2**62, (), generator=generator)))
+            drivers.append((Acting(reading, c.action_low, c.action_high), config.policy))
+        return Mixture(drivers)
+
+    return make

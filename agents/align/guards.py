@@ -1,0 +1,43 @@
+"""What takes an update back: forgetting real data, standing still, not heeding the actions.
+
+Each is a known way to please a verifier without better physics (see docs/alignment.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import AlignConfig
+from .figures import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Compares a model with the one that was given.
+
+    Args:
+        given: Figures of the model before any update.
+        config: Holds the bounds.
+    """
+
+    given: Figures
+    config: AlignConfig
+
+    def tripped(self, now: Figures) -> tuple[str, ...]:
+        """A sentence for each bound that is broken; none where all hold.
+
+        A figure that is not finite breaks its bound. Floors are those of the config, or what the given model had if
+        that is lower: a model that is poor before is not to blame.
+        """
+        c, given = self.config, self.given
+        most = given.kept_loss * (1 + c.gate)
+        energy = min(c.energy_floor, given.energy)
+        sensitivity = c.sensitivity_floor * given.sensitivity
+        found = []
+        if not now.kept_loss <= most:
+            found.append(f"held-out loss {now.kept_loss:.4g}, expected at most {most:.4g}")
+        if not now.energy >= energy:
+            found.append(f"motion energy {now.energy:.3g} of real clips', expected at least {energy:.3g}")
+        if not now.sensitivity >= sensitivity:
+            found.append(f"action sensitivity {now.sensitivity:.3g}, expected at least {sensitivity:.3g}")
+        return tuple(found)

@@ -1,0 +1,205 @@
+"""The rounds of alignment: dream, grade, learn, look at the guards; resumed where they were stopped.
+
+A round's random numbers come from (seed, round), so nothing but weights and moments has to be kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wmenv import CheckpointError, TrainingError, WorldModel, checkpoint
+
+from .chain import BoundedNoise, Noise
+from .config import AlignConfig
+from .dreams import Context, Dreams, Driver, dream
+from .figures import Figures, figures
+from .grading import Grades, Judge, Reward, binary, dense, grade
+from .guards import Guards
+from .policy_gradient import PolicyGradient
+from .real_data import RealData
+from .supervised import Supervised
+
+STEM = "alignment"
+MOST_TAKEN_BACK = 8  # in a row; by then the rate has been halved that often, and nothing more is to be had
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Learner(Protocol):
+    """What learns from graded dreams."""
+
+    model: WorldModel
+    module: nn.ModuleDict
+    optimizer: torch.optim.Optimizer
+    noise: Noise | None
+
+    def update(self, dreams: Dreams, grades: Grades, generator: torch.Generator) -> dict[str, float]:
+        """One round."""
+        ...
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Runs a learner through its rounds.
+
+    Args:
+        learner: Tunes its model in place.
+        judge: Grades dreams.
+        driver: Makes the driver of a round out of its generator.
+        real: The recording.
+        config: Options.
+        seed: Of everything.
+        folder: Keeps the state of the run.
+        identity: What must agree for a state in `folder` to belong to this run.
+        report: Told every round's numbers.
+    """
+
+    learner: Learner
+    judge: Judge
+    driver: Callable[[torch.Generator], Driver]
+    real: RealData
+    config: AlignConfig
+    seed: int
+    folder: Path
+    identity: dict[str, Any]
+    report: Report
+
+    def run(self) -> tuple[Figures, Figures]:
+        """All rounds that are left; the figures of the model that was given and of what it has become.
+
+        Raises:
+            TrainingError: A reward is not finite.
+            CheckpointError: The folder holds the state of another run.
+        """
+        model, config = self.learner.model, self.config
+        given = figures(model, self.real)
+        guards, now, taken_back = Guards(given, config), given, 0
+        begin = self._restore()
+        good = self._state()
+        for number in range(begin, config.updates):
+            started = time.monotonic()
+            row = self._round(number)
+            if (number + 1) % config.check_every == 0 or number + 1 == config.updates:
+                now = figures(model, self.real)
+                tripped = guards.tripped(now)
+                taken_back = taken_back + 1 if tripped else 0
+                if tripped:
+                    self._load(good)
+                    for group in self.learner.optimizer.param_groups:
+                        group["lr"] /= 2
+                    now = figures(model, self.real)
+                good = self._state()
+                self._save(number + 1, good)
+                row |= {f"figures/{name}": value for name, value in now._asdict().items()}
+                row |= {"taken_back": len(tripped), "why": "; ".join(tripped)}
+            self.report({"update": number + 1, "seconds": time.monotonic() - started, **row})
+            if taken_back == MOST_TAKEN_BACK:
+                break
+        return given, now
+
+    def _round(self, number: int) -> dict[str, Any]:
+        config, model = self.config, self.learner.model
+        generator = torch.Generator().manual_seed(crc32(f"{self.seed} {number}".encode()))
+        if config.method == "supervised":
+            return {f"loss/{k}": v for k, v in self.learner.update(None, None, generator).items()}  # type: ignore[arg-type]
+        groups = config.group if config.method == "grpo" else 1
+        context = self.real.contexts(model, config.dreams // groups, config.frames, generator)
+        context = Context(*(field.repeat_interleave(groups, 0) for field in context))
+        steps = config.denoise_steps or model.config.denoise_steps
+        noise = self.learner.noise or self._mid_noise()
+        dreams = dream(model, context, self.driver(generator), noise, config.frames, steps, generator)
+        grades = grade(self.judge, model, dreams, self._reward(generator))
+        lost = self.learner.update(dreams, grades, generator)
+        return summary(grades) | {f"loss/{name}": value for name, value in lost.items()}
+
+    def _reward(self, generator: torch.Generator) -> Reward:
+        if self.config.method == "binary":
+            return binary
+        if self.config.method == "random":
+            return lambda report: torch.rand(len(report.score), generator=generator).numpy() - 1
+        return dense
+
+    def _mid_noise(self) -> Noise:
+        """What PPO explores with before it has learned how much; filtering needs dreams that differ."""
+        model, config = self.learner.model, self.config
+        return BoundedNoise(model.latent_shape, model.config.action_dim, config.noise_low, config.noise_high)
+
+    # ---- what a killed run goes on from
+
+    def _state(self) -> dict[str, Tensor]:
+        tensors = {f"module.{n}": t.detach().clone() for n, t in self.learner.module.state_dict().items()}
+        for g, group in enumerate(self.learner.optimizer.param_groups):
+            tensors[f"rate.{g}"] = torch.tensor(group["lr"], dtype=torch.float64)
+            for i, parameter in enumerate(group["params"]):
+                for name, value in self.learner.optimizer.state.get(parameter, {}).items():
+                    tensors[f"optimizer.{g}.{i}.{name}"] = torch.as_tensor(value).clone()
+        return tensors
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        module = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
+        checkpoint.load_tensors(self.learner.module, module, self.folder)
+        for g, group in enumerate(self.learner.optimizer.param_groups):
+            group["lr"] = float(tensors[f"rate.{g}"])
+            for i, parameter in enumerate(group["params"]):
+                start = f"optimizer.{g}.{i}."
+                own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+                self.learner.optimizer.state[parameter] = {n: copy.deepcopy(t) for n, t in own.items()}
+        self.learner.model.forget_pages()
+
+    def _save(self, done: int, tensors: dict[str, Tensor]) -> None:
+        checkpoint.write_checkpoint(self.folder, {"identity": self.identity, "done": done}, tensors, stem=STEM)
+
+    def _restore(self) -> int:
+        if not (self.folder / f"{STEM}.json").exists():
+            return 0
+        description, tensors = checkpoint.read_checkpoint(self.folder, stem=STEM)
+        if description.get("identity") != self.identity:
+            raise CheckpointError(
+                f"{self.folder / STEM}.json: expected the state of this run, got one of another model, data or "
+                "settings; finish that run with its own settings, or remove the folder to start again"
+            )
+        done = description.get("done")
+        if type(done) is not int or not 0 <= done <= self.config.updates:
+            raise CheckpointError(f"{self.folder / STEM}.json: done: expected 0 to {self.config.updates}, got {done!r}")
+        self._load(tensors)
+        return done
+
+
+def make_learner(model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> Learner:
+    """The learner of `config.method`."""
+    if config.method in ("filter", "supervised"):
+        return Supervised(model, real, config)  # type: ignore[return-value]
+    return PolicyGradient(model, real, config, seed)
+
+
+def summary(grades: Grades) -> dict[str, float]:
+    """A round's grades in a few numbers."""
+    reports = [report for report in grades.reports if report is not None]
+    if not reports:
+        raise TrainingError("dreams: expected some of 8 frames or more, got none: the model ends all of them at once")
+    score = np.concatenate([report.score[1:] for report in reports])
+    return {
+        "reward": float(grades.reward[grades.judged].mean()),
+        "violations": float((score > 1).mean()),
+        "plausible": float(np.mean([report.plausible for report in reports])),
+        "clips": len(reports),
+        **{f"fired/{name}": count / len(reports) for name, count in _fired(reports).items()},
+    }
+
+
+def _fired(reports: Sequence[Any]) -> dict[str, int]:
+    count: dict[str, int] = {}
+    for report in reports:
+        for name in report.fired:
+            count[name] = count.get(name, 0) + 1
+    return count

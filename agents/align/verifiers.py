@@ -1,0 +1,64 @@
+"""Who grades the dreams: V, calibrated on the user's own real clips, in worlds around the one they were recorded in.
+
+The judge J of `physics.worlds.judge` is no part of this: tests/physics/worlds holds that no reward can import it.
+
+# T frames
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+import physics
+from wmenv import DataError, Episode
+
+from .config import AlignConfig
+
+REWARDED = (
+    "replay_1", "replay_4", "replay_8", "penetration", "float", "skate", "energy_gain", "speed_mismatch",
+    "range_excess", "speed_excess",
+)  # fmt: skip
+"""What a reward is made of: all that says in which frame something is wrong, but the innovations, which cost ten times
+as much as all of these together, and the forces, which are read out of accelerations and so punish noise."""
+
+FEWEST, MOST = 48, 256  # clips to calibrate on
+
+
+def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[physics.MotionClip]:
+    """Clips of `frames` states out of recorded episodes, as they look once they have been states of the task.
+
+    Evenly out of all stretches, at most `MOST`, as dreams will be: without what a state leaves out.
+
+    Raises:
+        DataError: The episodes are too short for `FEWEST` clips.
+    """
+    readout = physics.state_readout(task)
+    stretches = [
+        (episode.state[first : first + frames], episode.action[first : first + frames - 1])
+        for episode in episodes
+        for first in range(0, episode.num_steps + 2 - frames, max(frames // 4, 1))
+    ]
+    if len(stretches) < FEWEST:
+        raise DataError(
+            f"data: expected {FEWEST} stretches of {frames} frames to calibrate the verifier on, got {len(stretches)}; "
+            "record longer episodes or more of them, or choose fewer frames"
+        )
+    chosen = np.unique(np.linspace(0, len(stretches) - 1, min(MOST, len(stretches))).round().astype(int))
+    states, actions = (np.stack([stretches[i][part] for i in chosen]) for part in (0, 1))
+    return readout.clips(states, actions)
+
+
+def centred_worlds(clips: Sequence[physics.MotionClip], config: AlignConfig) -> tuple[physics.World, ...]:
+    """The worlds of V: around the one that identification finds in real clips."""
+    found = physics.identify(list(clips), clips[0].task)
+    return physics.ensemble(config.worlds, config.world_spread, centre=found.world)
+
+
+def rewarding_verifier(
+    clips: Sequence[physics.MotionClip], worlds: Sequence[physics.World], config: AlignConfig
+) -> physics.MotionVerifier:
+    """The verifier whose report is the reward."""
+    known = physics.calibrate(clips, noise=config.noise, worlds=worlds, signals=REWARDED)
+    return physics.MotionVerifier(clips[0].task, calibration=known, worlds=worlds)

@@ -1,0 +1,83 @@
+"""What a tuned model is worth: judged by V, which rewarded it, and by J, which never did, beside the model it came from.
+
+The only module of agents that knows the judge; nothing that makes a reward imports it (tests/physics/worlds).
+
+# B dreams, T frames
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import physics
+from physics.worlds.judge import judge as judging_world
+from wmenv import Episode, WorldModel, metrics, train
+
+from .align.dreams import dream
+from .align.drivers import Mixture, Random, Recorded
+from .align.figures import figures
+from .align.grading import Judge, StateJudge, dense, grade
+from .align.real_data import RealData
+from .align.verifiers import real_clips
+
+DREAMS, FRAMES, SEED = 128, 32, 73
+HORIZON = 64
+
+
+class Examiner:
+    """Examines models of one recording, all in the same way.
+
+    Args:
+        model: Any of them; says how the recording is parted and what the dreams are of.
+        episodes: The recording, in the order in which it was recorded.
+        worlds: V's.
+        noise: As V has it.
+    """
+
+    def __init__(
+        self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World], noise: float
+    ) -> None:
+        self._episodes = list(episodes)
+        self._real = RealData.of(model, self._episodes)
+        task, clips = model.config.task, real_clips(model.config.task, self._episodes, FRAMES + 1)
+        self._verifiers = {
+            name: physics.MotionVerifier(
+                task, calibration=physics.calibrate(clips, noise=noise, worlds=around), worlds=around
+            )
+            for name, around in (("V", worlds[:1]), ("J", (judging_world(task),)))
+        }
+
+    def examine(self, model: WorldModel) -> dict[str, Any]:
+        """Everything about one model, as JSON values."""
+        generator = torch.Generator().manual_seed(SEED)
+        context = self._real.contexts(model, DREAMS, FRAMES, generator, kept=True)
+        driver = Mixture([(Recorded(), 1.0), (Random(model.config.action_dim, generator), 1.0)])
+        dreams = dream(model, context, driver, None, FRAMES, model.config.denoise_steps, generator)
+        found: dict[str, Any] = {"figures": figures(model, self._real)._asdict()}
+        for name, verifier in self._verifiers.items():
+            judge: Judge = StateJudge(model, verifier)
+            found[name] = verdict([r for r in grade(judge, model, dreams, dense).reports if r is not None])
+        found["gap"] = found["V"]["plausible"] - found["J"]["plausible"]
+        kept = [e for i, e in enumerate(self._episodes) if train.held_out(i, len(self._episodes))]
+        learned = [e for i, e in enumerate(self._episodes) if not train.held_out(i, len(self._episodes))]
+        errors = metrics.horizon_error(model, kept, learned, horizon=HORIZON)
+        found["horizon"] = {name: errors[name] for name in ("horizons", "dream", "one_dream", "clips")}
+        return found
+
+
+def verdict(reports: Sequence[physics.PhysicsReport]) -> dict[str, Any]:
+    """Of many dreams: how many of their frames and clips no real one looks like, and why."""
+    frames = np.concatenate([report.score[1:] for report in reports])
+    scores = np.array([report.clip_score for report in reports])
+    names = sorted({name for report in reports for name in report.fired})
+    return {
+        "clips": len(reports),
+        "violations": float((frames > 1).mean()),
+        "plausible": float(np.mean([report.plausible for report in reports])),
+        "clip_score": {"median": float(np.median(scores)), "upper": float(np.quantile(scores, 0.95))},
+        "fired": {name: float(np.mean([name in report.fired for report in reports])) for name in names},
+    }
