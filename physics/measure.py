@@ -59,6 +59,7 @@ SIGNALS: dict[str, Signal] = {
         unit="variances", floor=0.1, needs_action=True, local=False,
         says="its actions lead elsewhere, always to the same side, as with another gravity, mass or motor",
     ),
+    "tracking": Signal(unit="m", floor=2e-3, says="no command to its motors brings it nearer than {value:.3f} m"),
     "penetration": Signal(unit="m", floor=2e-3, says="something is {value:.3f} m inside something else"),
     "float": Signal(unit="m", floor=5e-3, says="it hangs {value:.3f} m above its support without falling"),
     "skate": Signal(unit="m/s", floor=0.05, says="a point that should stand still slides at {value:.2f} m/s"),
@@ -89,7 +90,9 @@ def measure(clips: ClipBatch, known: Calibration, worlds: tuple[ControlModel, ..
             a clip.
     """
     out = {name: function(clips) for name, function in signal_functions(known).items()}
-    if clips.action is not None:
+    if clips.action is None:
+        out["tracking"] = signals.tracking_error(clips)
+    else:
         out["action_excess"] = signals.action_excess(clips)
         noise = known.errors
         out |= {f"replay_{steps}": error for steps, error in signals.replay_errors(clips, noise).items()}
