@@ -1,4 +1,4 @@
-"""What a tuned model is worth: judged by V, which rewarded it, and by J, which never did, beside the model it came from.
+"""What a tuned model is worth, judged by V, which rewarded it, and by J, which never did, beside where it came from.
 
 The only module of agents that knows the judge; nothing that makes a reward imports it (tests/physics/worlds).
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import tyro
@@ -30,7 +32,7 @@ class Verify:
 
         report = verify(self.clip, self.out, noise=self.noise)
         verdict = "could be real" if report.plausible else "is not physics"
-        print(f"{report.task}: {verdict}, score {report.clip_score:.3g} (95 of 100 real clips are below 1)")
+        print(f"{report.task}: {verdict}, score {report.clip_score:.3g} (at least 95 of 100 real clips are below 1)")
         for sentence in report.sentences:
             print(f"  {sentence}")
         say(f"{self.out / 'verdict.svg'}: the picture")
@@ -58,15 +60,25 @@ class Verifierbench:
     def run(self) -> int:
         """Measures."""
         from physics import BenchConfig, run_verifierbench, summary_tables
+        from wmenv import atomic
+
+        from .machine import hardware, versions
 
         chosen = {"tasks": self.tasks} if self.tasks else {}
         config = BenchConfig(noise=self.noise, films=self.films, clips=self.clips, **chosen)
-        rows = run_verifierbench(config, self.out, progress=say)
+        about = {"command": self._command(), "hardware": hardware(), "versions": versions()}
+        rows = run_verifierbench(config, self.out, progress=say, about=about)
         shown = 0.02 if 0.02 in self.noise else self.noise[0]
         text = "\n\n".join(f"{title}\n\n{table}" for title, table in summary_tables(rows, shown).items())
-        (self.out / "verifierbench.md").write_text(text + "\n", encoding="utf-8")
+        atomic.write_bytes(self.out / "verifierbench.md", f"{text}\n".encode())
         print(text)
         return 0
+
+    def _command(self) -> str:
+        """What makes these rows again, in any folder."""
+        chosen = {"tasks": self.tasks, "noise": map(str, self.noise), "films": self.films, "clips": [str(self.clips)]}
+        parts = [[f"--{name}", *values] for name, each in chosen.items() if (values := list(each))]
+        return shlex.join(["wmenv", "verifierbench", *chain(*parts)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from physics import SIGNALS, MotionClip, MotionVerifier, PhysicsReport, film
+from wmenv import InputError, atomic
 
 from . import charts
 from .charts import Line
@@ -43,15 +43,20 @@ def verify(clip: MotionClip | str | Path, out: str | Path, *, noise: float = 0.0
         The report.
 
     Raises:
-        ClipError: The file is damaged, or the clip is of another robot.
+        ClipError: The file is missing or damaged, or the clip is of another robot.
+        InputError: `out` is a file.
         TaskError: There is no such task.
     """
     clip = clip if isinstance(clip, MotionClip) else MotionClip.load(clip)
-    report = MotionVerifier(clip.task, noise=noise).verify_one(clip)
+    verifier = MotionVerifier(clip.task, noise=noise)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "verdict.json").write_text(json.dumps(to_dict(report), indent=2) + "\n", encoding="utf-8")
-    (out / "verdict.svg").write_text(drawing(clip, report), encoding="utf-8")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out: expected a folder that can be made, got {str(out)!r}: {error.strerror}") from error
+    report = verifier.verify_one(clip)
+    atomic.write_json(out / "verdict.json", to_dict(report))
+    atomic.write_bytes(out / "verdict.svg", drawing(clip, report).encode())
     return report
 
 
@@ -77,7 +82,7 @@ def drawing(clip: MotionClip, report: PhysicsReport) -> str:
     side = (WIDTH - 2 * MARGIN) / len(at)
     verdict = "could be real" if report.plausible else "is not physics"
     parts = [_text("title", MARGIN, 26, f"{clip.task}: {verdict}")]
-    scored = f"score {report.clip_score:.2g}; 95 of 100 real clips are below 1"
+    scored = f"score {report.clip_score:.2g}; at least 95 of 100 real clips are below 1"
     parts.append(_text("axis", MARGIN, 46, scored))
     sentences = report.sentences[:SHOWN]
     parts += [_text("says", MARGIN, 68 + 18 * i, says) for i, says in enumerate(sentences)]

@@ -117,7 +117,10 @@ def verifier_tables(path: Path) -> dict[str, str]:
         return {}
     from physics import summary_tables
 
-    return summary_tables([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    made = [row for row in rows if "command" in row]
+    by = _made_by(sorted({row["command"] for row in made}), sorted({_machine(row["hardware"]) for row in made}))
+    return {name: f"{table}\n\n{by}" if table and made else table for name, table in summary_tables(rows).items()}
 
 
 def render(text: str, root: Path = ROOT) -> str:

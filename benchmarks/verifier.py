@@ -9,64 +9,80 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
-
-import numpy as np
+from typing import Any
 
 from benchmarks.common import write
-from physics import MotionVerifier, record_clips
+from physics import MotionClip, MotionVerifier, record_clips
 from physics.clip_batch import ClipBatch
 from physics.control_model import control_model
 from physics.measure import signal_functions
-from physics.signals import innovation, replay_errors
+from physics.signals import innovation, replay_errors, tracking_error
 
 TASKS = ("wmenv/InvertedPendulum-v0", "wmenv/Hopper-v0", "wmenv/HalfCheetah-v0")
-CLIPS, FRAMES, ROUNDS = 64, 32, 3
+CLIPS, FRAMES, ROUNDS = 64, 32, 9
+BATTERY = "replay battery (1, 4, 8 steps)"
 TARGET = 300.0  # Hopper clips a second for the replay battery
 
 
 def main() -> int:
     """Measures and writes."""
+    cores = os.sched_getaffinity(0)
     rows = []
     for task in TASKS:
-        m, verifier = control_model(task), MotionVerifier(task)
-        noise = verifier.calibration.errors
+        verifier = MotionVerifier(task)
         clips = record_clips(task, CLIPS, FRAMES, seed=91)
-
-        def fresh(m=m, clips=clips) -> ClipBatch:
-            return ClipBatch.stack(m, clips)
-
-        parts: dict[str, Callable[[], object]] = {
-            "replay battery (1, 4, 8 steps)": lambda f=fresh, n=noise: replay_errors(f(), n),
-            "innovations (8 particles)": lambda f=fresh, n=noise: innovation(f(), n),
-            "all signals": lambda v=verifier, c=clips: v.verify(c),
-            "all signals without actions": lambda v=verifier, c=clips: v.verify([x.without_actions() for x in c]),
-        }
-        for name, make in signal_functions(verifier.calibration).items():
-            parts[name] = lambda f=fresh, make=make: make(f())
-        for name, part in parts.items():
-            seconds = _seconds(part)
-            row = {
-                "task": task,
-                "what": name,
-                "ms_per_clip": 1e3 * seconds / CLIPS,
-                "clips_per_second": CLIPS / seconds,
-            }
-            hopper = task == "wmenv/Hopper-v0" and name.startswith("replay battery")
-            rows.append({**row, "target": TARGET if hopper else None})
-    notes = f"{CLIPS} clips of {FRAMES} frames together, median of {ROUNDS}; {os.cpu_count()} threads in MuJoCo."
+        for name, part in _parts(verifier, clips).items():
+            hopper = task == "wmenv/Hopper-v0" and name == BATTERY
+            rows.append(_row(task, name, len(cores), part, TARGET if hopper else None))
+        if task == "wmenv/Hopper-v0" and len(cores) > 1:
+            os.sched_setaffinity(0, {min(cores)})  # MuJoCo's threads share what is left
+            rows.append(_row(task, BATTERY, 1, _parts(verifier, clips)[BATTERY], None))
+            os.sched_setaffinity(0, cores)
+    notes = f"{CLIPS} clips of {FRAMES} frames together, median of {ROUNDS}."
     write("verifier", rows, notes=notes)
     return 0
 
 
-def _seconds(part: Callable[[], object]) -> float:
+def _parts(verifier: MotionVerifier, clips: list[MotionClip]) -> dict[str, Callable[[], object]]:
+    """What is measured, by name."""
+    m, known = control_model(verifier.task), verifier.calibration
+    bare = [clip.without_actions() for clip in clips]
+
+    def fresh() -> ClipBatch:
+        return ClipBatch.stack(m, clips)
+
+    parts: dict[str, Callable[[], object]] = {
+        BATTERY: lambda: replay_errors(fresh(), known.errors),
+        "innovations (8 particles)": lambda: innovation(fresh(), known.errors),
+        "all signals": lambda: verifier.verify(clips),
+        "all signals without actions": lambda: verifier.verify(bare),
+        "tracking": lambda: tracking_error(fresh()),
+    }
+    return parts | {name: partial(_alone, signal, fresh) for name, signal in signal_functions(known).items()}
+
+
+def _alone(signal: Callable[[ClipBatch], object], fresh: Callable[[], ClipBatch]) -> object:
+    return signal(fresh())
+
+
+def _row(task: str, what: str, cores: int, part: Callable[[], object], target: float | None) -> dict[str, Any]:
     part()
     times = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         part()
         times.append(time.perf_counter() - begun)
-    return float(np.float64(median(times)))
+    seconds = median(times)
+    return {
+        "task": task,
+        "what": what,
+        "cores": cores,
+        "ms_per_clip": 1e3 * seconds / CLIPS,
+        "clips_per_second": CLIPS / seconds,
+        "target": target,
+    }
 
 
 if __name__ == "__main__":

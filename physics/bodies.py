@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from .control_model import ControlModel
+from .forward import forward
 
 Array = NDArray[np.float64]
 
@@ -32,21 +32,16 @@ def body_motion(m: ControlModel, qpos: Array, qvel: Array) -> BodyMotion:
     b, t = qpos.shape[:2]
     model = m.model.__copy__()
     model.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_ENERGY
-    batch = Batch(model, b * t)
-    position, velocity = batch.bind("qpos"), batch.bind("qvel")
     names = ("cvel", "xipos", "subtree_com", "energy", "qfrc_bias", "qfrc_passive")
-    out = {name: batch.bind(name) for name in names}
-    batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
-    position[:], velocity[:] = qpos.reshape(b * t, -1), qvel.reshape(b * t, -1)
-    batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
-    root = out["subtree_com"][:, model.body_rootid]  # cvel is the velocity of the point of the body that is there now
-    turning, moving = out["cvel"][..., :3], out["cvel"][..., 3:]
-    speed = moving + np.cross(turning, out["xipos"] - root)
+    states = qpos.reshape(b * t, -1), qvel.reshape(b * t, -1)
+    cvel, xipos, com, energy, bias, passive = forward(model, names, *states, stage=mujoco.mjtStage.mjSTAGE_VEL)
+    # cvel is the velocity of the point of the body that is at its tree's centre of mass now
+    speed = cvel[..., 3:] + np.cross(cvel[..., :3], xipos - com[:, model.body_rootid])
     mass = float(model.body_subtreemass[0])
     return BodyMotion(
-        com=np.array(out["subtree_com"][:, 0]).reshape(b, t, 3),
+        com=com[:, 0].reshape(b, t, 3),
         velocity=(speed * model.body_mass[:, None]).sum(1).reshape(b, t, 3) / mass,
-        energy=np.array(out["energy"]).sum(-1).reshape(b, t),
-        inverse=np.array(out["qfrc_bias"] - out["qfrc_passive"]).reshape(b, t, -1),
+        energy=energy.sum(-1).reshape(b, t),
+        inverse=(bias - passive).reshape(b, t, -1),
         mass=mass,
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Calibration, Scale, combined
+from .calibration import Calibration, Scale, combined, upper_bound
 from .clip import MotionClip
 from .clip_batch import ClipBatch
 from .control_model import ControlModel, world_models
@@ -26,7 +27,7 @@ from .world import World
 
 Array = NDArray[np.float64]
 Reading = Callable[[Sequence[MotionClip]], tuple[list[MotionClip], list[Array]]]
-CLIPS, FRAMES, SEED = 256, 32, 20_261
+CLIPS, FRAMES, SEED = 384, 32, 20_261
 SHIPPED = Path(__file__).parent / "calibrations"
 SHIPPED_TASKS = tuple(
     f"wmenv/{name}-v0"
@@ -50,8 +51,8 @@ def calibrate(
     """Learns what real clips look like.
 
     Args:
-        clips: Real clips of one task and length, with actions, without errors; some hundred. Two thirds give the
-            signals' scales, the rest that of their combination.
+        clips: Real clips of one task and length, with actions, without errors; some hundred. One half gives the
+            signals' scales, the other that of their combination.
         noise: Size of the errors added to them, in units of the spread of their states.
         read: Instead of added errors: what reads these clips as others will be read that are to be judged, say from
             frames; and how unsure it was, (T,) of each.
@@ -90,8 +91,9 @@ def calibrate(
     if unsure is not None:
         for values in seen.values():
             values["disagreement"] = np.stack(unsure)
-    cut = 2 * len(clips) // 3
-    scales = {name: Scale.fitted(value[:cut], SIGNALS[name].floor) for name, value in seen[ARMS[0]].items()}
+    cut = len(clips) // 2
+    every = seen[ARMS[1]] | seen[ARMS[0]]
+    scales = {name: Scale.fitted(every[name][:cut], SIGNALS[name].floor) for name in SIGNALS if name in every}
     whole, whole_frame = {}, {}
     for arm, values in seen.items():
         if not values:
@@ -99,7 +101,7 @@ def calibrate(
         fresh = {name: value[cut:] for name, value in values.items()}
         clip = combined(scales, {name: value.mean(1) for name, value in fresh.items()})
         frame = combined(scales, {name: value[:, 1:] for name, value in local(fresh).items()}, frames=True)
-        whole[arm] = max(float(np.quantile(clip, 0.95)), LEAST_WHOLE)
+        whole[arm] = max(upper_bound(clip), LEAST_WHOLE)
         whole_frame[arm] = max(float(np.quantile(frame, 0.95)), LEAST_WHOLE)
     return replace(blank, scales=scales, whole=whole, whole_frame=whole_frame)
 
@@ -136,12 +138,18 @@ def _floats(values: Array) -> tuple[float, ...]:
     return tuple(float(f"{value:.9g}") for value in values)
 
 
-def main() -> int:
-    """Makes the shipped calibrations anew."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Makes those of the shipped calibrations that are missing; to make one anew, remove its file."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--tasks", nargs="+", default=SHIPPED_TASKS, help="ids; all of the benchmark by default")
+    parser.add_argument("--noise", nargs="+", type=float, default=SHIPPED_NOISE, help="in spreads of real states")
+    chosen = parser.parse_args(arguments)
     SHIPPED.mkdir(exist_ok=True)
-    for noise in SHIPPED_NOISE:
-        for task in SHIPPED_TASKS:
-            fresh_calibration(task, noise).save(calibration_path(task, noise))
+    for noise in chosen.noise:
+        for task in chosen.tasks:
+            path = calibration_path(task, noise)
+            if not path.exists():
+                fresh_calibration(task, noise).save(path)
     return 0
 
 

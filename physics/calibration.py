@@ -2,8 +2,8 @@
 
 A signal's calibrated score is its value in units of the 95th percentile of real clips. `combined` makes one number of
 all: the signals that replay the actions know most and vary least among real clips, so with actions their geometric mean
-counts, and any other signal once it is beyond everything that was seen of real clips. Taking the largest of all was
-measured and is worse: each further signal adds its own rare peaks to real clips.
+counts, and any other signal once it is beyond everything that was seen of real clips: each further signal that counted
+from its 95th percentile on would add its own rare peaks to real clips.
 
 # B clips, T frames
 """
@@ -25,8 +25,9 @@ from .files import write_bytes
 from .signals import Noise
 
 Array = NDArray[np.float64]
-FORMAT = 1
+FORMAT = 2
 LEAST = 1e-9
+SHARE, CONFIDENCE = 0.95, 0.95  # of real clips that pass, and how sure that is
 LEAST_ERROR = 1e-3  # spreads
 TAIL = 1.35  # where the 99.5th percentile of real clips lies, in units of the 95th, once a tail has been bent
 BEYOND = 2.0  # times the largest real value: from here on a signal outside the core speaks for itself
@@ -101,6 +102,27 @@ def relative(scale: Scale, values: Array, *, frames: bool, alone: bool, bent: bo
     return share**scale.bend if bent else share
 
 
+def upper_bound(values: Array) -> float:
+    """What with 95% confidence at least 95 of 100 values of the same origin as `values` (N,) are below.
+
+    The percentile of a few hundred clips is itself uncertain: half of all calibrations would let more than 5 of 100
+    fresh clips pass for wrong. So the r-th smallest value is taken, with the least r for which the chance that r or
+    more of N values lie below the true percentile is at most 5%. Of fewer than 59 values it is the largest, and the
+    confidence is less.
+
+    Source: Wilks 1941, Determination of sample sizes for setting tolerance limits; nothing is assumed of the values.
+    """
+    count = len(values)
+    above, rank = 0.0, count  # the chance that `rank` or more lie below
+    while rank > 1:
+        ways = math.lgamma(count + 1) - math.lgamma(rank + 1) - math.lgamma(count - rank + 1)
+        above += math.exp(ways + rank * math.log(SHARE) + (count - rank) * math.log1p(-SHARE))
+        if above > 1 - CONFIDENCE:
+            break
+        rank -= 1
+    return float(np.sort(values)[min(rank, count - 1)])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
     """What a verifier knows of real clips of one task, read in one way.
@@ -114,8 +136,8 @@ class Calibration:
         speed_limit: (nv,) beyond which a speed is excessive.
         clips: How many real clips were seen.
         scales: Of each signal.
-        whole: 95th percentile of the combined number of real clips, with actions and without.
-        whole_frame: The same of real frames.
+        whole: Upper bound of the 95th percentile of the combined number of real clips, with actions and without.
+        whole_frame: 95th percentile of that of real frames.
     """
 
     task: str

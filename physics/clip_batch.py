@@ -17,7 +17,9 @@ from .clip import MotionClip
 from .contacts import Contacts, contact_state
 from .control_model import ControlModel
 from .errors import ClipError
+from .required import Required, required_forces
 from .tangent import Tangent
+from .tracker import ComputedTorque, Tracks, track_states
 
 Array = NDArray[np.float64]
 NEAR = 0.02  # m; what is nearer than this may be touching
@@ -91,6 +93,16 @@ class ClipBatch:
     def contacts(self) -> Contacts:
         """Depths, heights and touches of every frame; what is nearer than `NEAR` counts as touching."""
         return contact_state(_with_margin(self.m), self.qpos, self.qvel)
+
+    @cached_property
+    def required(self) -> Required:
+        """Forces that the motion takes in its joints where nothing touches it."""
+        return required_forces(self.m, self.qpos, self.qvel, self.bodies, self.contacts)
+
+    @cached_property
+    def followed(self) -> Tracks:
+        """What a tracker makes of the clips without their actions; a second round of it would find no more."""
+        return track_states(self.m, self.qpos, self.qvel, ComputedTorque(rounds=1))
 
     @cached_property
     def clearance(self) -> Array:

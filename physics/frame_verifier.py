@@ -42,12 +42,13 @@ class FrameVerifier:
         if calibration is None:
             real = record_clips(estimator.task, CLIPS, FRAMES, seed=SEED)
             calibration = calibrate(real, read=partial(read_films, estimator))
-        self._verifier = MotionVerifier(estimator.task, calibration=calibration)
+        self.motion = MotionVerifier(estimator.task, calibration=calibration)
+        """What judges the motions that are read."""
 
     @property
     def calibration(self) -> Calibration:
         """What films of real clips look like."""
-        return self._verifier.calibration
+        return self.motion.calibration
 
     def verify(self, frames: Sequence[NDArray[np.uint8]], actions: Sequence[Any] | None = None) -> list[PhysicsReport]:
         """A report for each film.
@@ -59,7 +60,7 @@ class FrameVerifier:
         Raises:
             EstimatorError: Frames or actions are not what was expected.
         """
-        return self._verifier.verify(*self._estimator.read_many(frames, actions))
+        return self.motion.verify(*self._estimator.read_many(frames, actions))
 
 
 def read_films(estimator: StateEstimator, clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[Array]]:

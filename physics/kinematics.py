@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from .control_model import ControlModel
+from .forward import forward
 
 Array = NDArray[np.float64]
 CHUNK = 4096  # states a batch holds at most, so that memory stays bounded
-_POSITION, _VELOCITY = int(mujoco.mjtStage.mjSTAGE_POS), int(mujoco.mjtStage.mjSTAGE_VEL)
+_POSITION, _VELOCITY = mujoco.mjtStage.mjSTAGE_POS, mujoco.mjtStage.mjSTAGE_VEL
 _UNUSED = (
     mujoco.mjtDisableBit.mjDSBL_CONTACT,  # a pose needs neither contacts nor forces: 2.4 times as fast without them
     mujoco.mjtDisableBit.mjDSBL_CONSTRAINT,
@@ -57,6 +57,14 @@ def body_poses(m: ControlModel, qpos: Array, threads: int = 1) -> tuple[Array, A
     return xpos, xquat
 
 
+def body_centres(m: ControlModel, qpos: Array, threads: int = 0) -> Array:
+    """Centres of mass (..., nbody, 3) of the bodies, m, world frame; arguments as in `body_poses`.
+
+    Other than their frames, which may lie on the joint about which they turn, these move whenever a body does.
+    """
+    return _forward(m, np.asarray(qpos, np.float64), None, ("xipos",), _POSITION, threads)[0]
+
+
 def body_states(m: ControlModel, qpos: Array, qvel: Array, threads: int = 1) -> BodyStates:
     """Forward kinematics with velocities.
 
@@ -76,7 +84,7 @@ def body_states(m: ControlModel, qpos: Array, qvel: Array, threads: int = 1) -> 
 
 
 def _forward(
-    m: ControlModel, qpos: Array, qvel: Array | None, names: tuple[str, ...], stage: int, threads: int
+    m: ControlModel, qpos: Array, qvel: Array | None, names: tuple[str, ...], stage: mujoco.mjtStage, threads: int
 ) -> list[Array]:
     lead = qpos.shape[:-1]
     rows = qpos.reshape(-1, m.model.nq)
@@ -85,7 +93,8 @@ def _forward(
     rows = np.where(finite[:, None], rows, m.model.qpos0)
     speeds = np.where(finite[:, None], speeds, 0.0)
     parts = [
-        _chunk(m, rows[i : i + CHUNK], speeds[i : i + CHUNK], names, stage, threads) for i in range(0, len(rows), CHUNK)
+        forward(_bare(m), names, rows[i : i + CHUNK], speeds[i : i + CHUNK], stage=stage, threads=threads)
+        for i in range(0, len(rows), CHUNK)
     ]
     found = [np.concatenate(each) for each in zip(*parts, strict=True)] if parts else _nothing(m, names)
     for array in found:
@@ -93,16 +102,8 @@ def _forward(
     return [array.reshape(*lead, *array.shape[1:]) for array in found]
 
 
-def _chunk(m: ControlModel, qpos: Array, qvel: Array, names: tuple[str, ...], stage: int, threads: int) -> list[Array]:
-    batch = Batch(_bare(m), len(qpos), nthread=threads)
-    bound = [batch.bind(name) for name in names]
-    batch.bind("qpos")[:], batch.bind("qvel")[:] = qpos, qvel
-    batch.forward(stage=stage)
-    return [np.array(view, np.float64) for view in bound]
-
-
 def _nothing(m: ControlModel, names: tuple[str, ...]) -> list[Array]:
-    widths = {"xpos": 3, "xquat": 4, "cvel": 6, "subtree_com": 3}
+    widths = {"xpos": 3, "xquat": 4, "cvel": 6, "subtree_com": 3, "xipos": 3}
     return [np.empty((0, m.model.nbody, widths[name])) for name in names]
 
 

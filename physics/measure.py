@@ -59,6 +59,7 @@ SIGNALS: dict[str, Signal] = {
         unit="variances", floor=0.1, needs_action=True, local=False,
         says="its actions lead elsewhere, always to the same side, as with another gravity, mass or motor",
     ),
+    "tracking": Signal(unit="m", floor=2e-3, says="no command to its motors brings it nearer than {value:.3f} m"),
     "penetration": Signal(unit="m", floor=2e-3, says="something is {value:.3f} m inside something else"),
     "float": Signal(unit="m", floor=5e-3, says="it hangs {value:.3f} m above its support without falling"),
     "skate": Signal(unit="m/s", floor=0.05, says="a point that should stand still slides at {value:.2f} m/s"),
@@ -92,7 +93,10 @@ def measure(
         only: Names of those that are wanted; what nobody wants is not computed.
     """
     out = {name: function(clips) for name, function in signal_functions(known).items() if name in only}
-    if clips.action is not None:
+    if clips.action is None:
+        if "tracking" in only:
+            out["tracking"] = signals.tracking_error(clips)
+    else:
         noise, each = known.errors, worlds or (clips.m,)
         if "action_excess" in only:
             out["action_excess"] = signals.action_excess(clips)

@@ -23,7 +23,7 @@ class PhysicsReport:
         signals: Name -> (T,) in the unit that `physics.SIGNALS` tells.
         scores: Name -> (T,) in units of the 95th percentile of real frames; 1.0 is as good as real.
         score: (T,) the same for each frame, of the signals that can say where; 95 of 100 real frames are below 1.0.
-        clip_score: One number, higher is worse; 95 of 100 real clips are below 1.0.
+        clip_score: One number, higher is worse; at least 95 of 100 real clips are below 1.0.
         fired: Names of the signals that real clips hardly ever reach, the worst first.
         sentences: The same for a person.
         diverged_at: First frame that is not finite or absurdly large; None if there is none.

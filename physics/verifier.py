@@ -77,12 +77,15 @@ class MotionVerifier:
             disagreement: How unsure the reader of each clip was, (T,); only where the calibration knows such a reader.
 
         Raises:
-            ClipError: A clip is of another robot. States that are not finite are no error: the report says where.
+            ClipError: A clip is of another robot, or `disagreement` is not what was expected. States that are not
+                finite are no error: the report says where.
         """
         for clip in clips:
             check_robot(self._m, clip)
             if ARMS[clip.action is None] not in self.calibration.whole:
                 raise ClipError("action: expected actions, got none; every signal of this verifier needs them")
+        if disagreement is not None:
+            self._check_reader(clips, disagreement)
         reports: dict[int, PhysicsReport] = {}
         for group in _alike(clips):
             for first in range(0, len(group), TOGETHER):
@@ -93,6 +96,19 @@ class MotionVerifier:
                     found["disagreement"] = np.stack([disagreement[i] for i in part])
                 reports |= zip(part, reports_of(batch, found, self.calibration), strict=True)
         return [reports[i] for i in range(len(clips))]
+
+    def _check_reader(self, clips: Sequence[MotionClip], disagreement: Sequence[Array]) -> None:
+        if "disagreement" not in self.calibration.scales:
+            raise ClipError(
+                "disagreement: expected none, since this calibration knows no reader of clips; "
+                "use FrameVerifier, or calibrate(clips, read=...)"
+            )
+        shapes = [np.shape(each) for each in disagreement]
+        wanted = [(clip.frames,) for clip in clips]
+        if shapes != wanted:
+            raise ClipError(f"disagreement: expected shapes {wanted}, one number a frame, got {shapes}")
+        if not all(np.isfinite(each).all() for each in disagreement):
+            raise ClipError("disagreement: expected finite numbers, got some that are not; mend the reader")
 
     def verify_one(self, clip: MotionClip) -> PhysicsReport:
         """The report of one clip."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+MOST = 5.0  # DDPO, arXiv 2305.13301, clips advantages there too
+
 
 def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, trace: float) -> tuple[Tensor, Tensor]:
     """Advantages and returns of frames (Schulman et al., arXiv 1506.02438, equation 16).
@@ -31,6 +33,25 @@ def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, 
         later = (error[:, t] + gamma * trace * follows * later) * going[:, t]
         out[:, t] = later
     return out, (out + value[:, :-1]) * going
+
+
+def within_groups(advantage: Tensor, judged: Tensor, group: int) -> Tensor:
+    """Advantages (B, T) less the mean of their group's at the same frame, where all of the group are judged.
+
+    Twins that begin alike and are driven alike meet the same difficulties: what is left is what they chose. This takes
+    out far more of the noise than the critic, which has to learn where a model errs.
+    """
+    if group == 1:
+        return advantage
+    by_group, weight = advantage.unflatten(0, (-1, group)), judged.unflatten(0, (-1, group))
+    whole = weight.all(1, keepdim=True)
+    return torch.where(whole, by_group - by_group.mean(1, keepdim=True), 0.0).flatten(0, 1)
+
+
+def normalised(advantage: Tensor, judged: Tensor) -> Tensor:
+    """In units of their spread over what is judged, within +-`MOST`; 0 elsewhere."""
+    spread = advantage[judged].std().clamp(min=1e-6)
+    return torch.where(judged, (advantage - advantage[judged].mean()) / spread, 0.0).clamp(-MOST, MOST)
 
 
 def group_advantage(reward: Tensor, alive: Tensor, group: int) -> Tensor:

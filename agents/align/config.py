@@ -41,7 +41,8 @@ class AlignConfig:
             'as good as real' means.
         worlds: K, worlds around the identified one, most of which must object.
         world_spread: How far apart they are, as a logarithm of each multiplier.
-        group: Dreams from one start, for "grpo".
+        group: Dreams that begin alike and are driven alike; they are compared with each other, frame by frame, or for
+            "grpo" as a whole.
         best: Share of the best-graded dreams that "filter" learns from.
         max_grad_norm: Gradient clip.
         gate: The held-out real loss may rise by this share of what it was; beyond it an update is taken back.
@@ -59,8 +60,8 @@ class AlignConfig:
     random: float = 0.5
     policy: float = 0.0
     epochs: int = 4
-    minibatches: int = 4
-    learning_rate: float = 1e-4
+    minibatches: int = 2
+    learning_rate: float = 2e-5
     critic_rate: float = 1e-3
     gamma: float = 0.9
     trace: float = 0.9
@@ -70,12 +71,12 @@ class AlignConfig:
     noise_high: float = 0.08
     reference_weight: float = 0.0
     real_weight: float = 1.0
-    real_rows: int = 64
+    real_rows: int = 32
     real_frames: int = 8
     noise: float = 0.01
     worlds: int = 4
     world_spread: float = 0.05
-    group: int = 8
+    group: int = 2
     best: float = 0.25
     max_grad_norm: float = 1.0
     gate: float = 0.02
@@ -105,7 +106,7 @@ class AlignConfig:
             raise InputError("recorded, random, policy: expected shares above 0, got none; who is to act?")
         if self.noise_low > self.noise_high:
             raise InputError(f"noise_low: expected at most noise_high = {self.noise_high}, got {self.noise_low}")
-        if self.method == "grpo" and self.dreams % self.group:
+        if self.dreams % self.group:
             raise InputError(f"group: expected a divisor of dreams = {self.dreams}, got {self.group}")
 
 

@@ -83,7 +83,7 @@ class _Sampler:
 @torch.no_grad()
 def dream(
     model: WorldModel, context: Context, driver: Driver, noise: Noise | None, frames: int, steps: int,
-    generator: torch.Generator,
+    generator: torch.Generator, group: int = 1,
 ) -> Dreams:  # fmt: skip
     """Dreams `frames` frames from every context.
 
@@ -95,6 +95,7 @@ def dream(
         frames: T.
         steps: S, denoising steps of a frame.
         generator: Of all noise, on the CPU.
+        group: Neighbouring rows that begin alike, see `grouped_noise`.
     """
     state = model.start_from(context.latents, context.actions, context.valid)
     rows, going = len(context.latents), torch.ones(len(context.latents), dtype=torch.bool, device=model.device)
@@ -104,7 +105,7 @@ def dream(
     spread = noise or Still()
     for t in range(frames):
         action = driver.act(t, model.latent_observation(state))
-        drawn = torch.randn(rows, steps + 1, *model.latent_shape, generator=generator).to(model.device)
+        drawn = grouped_noise((rows, steps + 1, *model.latent_shape), group, generator).to(model.device)
         sampler = _Sampler(action, spread, chains)
         out = model.step(state, model.action_middle + model.action_half * action, drawn, consume=True, sampler=sampler)
         state = out.state
@@ -115,6 +116,19 @@ def dream(
     after = driver.act(frames, model.latent_observation(state))
     stacked = [torch.stack(each, dim=1) for each in (latents, actions, chains, alive)]
     return Dreams(context, stacked[0], stacked[1], after, *stacked[2:])
+
+
+def grouped_noise(shape: tuple[int, ...], group: int, generator: torch.Generator) -> Tensor:
+    """Standard normal (B, S + 1, N, C) for groups of rows that differ in what they explore alone.
+
+    The first of the S + 1, from which the flow starts, is the same for all rows of a group; the others come in pairs of
+    opposite sign, so that what two twins earn differs by what they did and by little else.
+    """
+    rows, steps, *latent = shape
+    start = torch.randn(rows // group, 1, 1, *latent, generator=generator).expand(-1, group, -1, *[-1] * len(latent))
+    half = torch.randn(rows // group, (group + 1) // 2, steps - 1, *latent, generator=generator)
+    explored = torch.stack((half, -half), dim=2).flatten(1, 2)[:, :group]
+    return torch.cat((start, explored), dim=2).flatten(0, 1)
 
 
 def retrace(model: WorldModel, dreams: Dreams, noise: Noise) -> list[Gaussian]:

@@ -96,3 +96,23 @@ class Mixture:
         """See `Driver`."""
         acted = [d.act(t, observation[p]) for (d, _), p in zip(self._drivers, self._parts, strict=True)]
         return torch.cat(acted)
+
+
+class Together:
+    """Lets all rows of a group do the same.
+
+    Args:
+        driver: Drives the first row of each.
+        group: Rows of a group.
+    """
+
+    def __init__(self, driver: Driver, group: int) -> None:
+        self._driver, self._group = driver, group
+
+    def begin(self, context: Context) -> None:
+        """See `Driver`."""
+        self._driver.begin(Context(*(field[:: self._group] for field in context)))
+
+    def act(self, t: int, observation: Tensor) -> Tensor:
+        """See `Driver`."""
+        return self._driver.act(t, observation[:: self._group]).repeat_interleave(self._group, 0)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from wmenv import WorldModel
 
-from .advantage import frame_advantage, group_advantage, step_advantage
+from .advantage import frame_advantage, group_advantage, normalised, step_advantage, within_groups
 from .chain import BoundedNoise, Gaussian, divergence, log_prob
 from .config import AlignConfig
 from .critic import Critic
@@ -95,8 +95,7 @@ class PolicyGradient:
             frame = group_advantage(grades.reward, judged, config.group)
             return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), torch.zeros_like(frame)
         frame, returns = frame_advantage(grades.reward, self._values(dreams), dreams.alive, config.gamma, config.trace)
-        mean, spread = frame[judged].mean(), frame[judged].std().clamp(min=1e-6)
-        frame = torch.where(judged, (frame - mean) / spread, 0.0).clamp(-5, 5)
+        frame = normalised(within_groups(frame, judged, config.group), judged)
         return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), returns
 
     def _values(self, dreams: Dreams) -> Tensor:

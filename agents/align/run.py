@@ -22,6 +22,7 @@ from wmenv import CheckpointError, TrainingError, WorldModel, checkpoint
 from .chain import BoundedNoise, Noise
 from .config import AlignConfig
 from .dreams import Context, Dreams, Driver, dream
+from .drivers import Together
 from .figures import Figures, figures
 from .grading import Grades, Judge, Reward, binary, dense, grade
 from .guards import Guards
@@ -112,12 +113,12 @@ class Rounds:
         generator = torch.Generator().manual_seed(crc32(f"{self.seed} {number}".encode()))
         if config.method == "supervised":
             return {f"loss/{k}": v for k, v in self.learner.update(None, None, generator).items()}  # type: ignore[arg-type]
-        groups = config.group if config.method == "grpo" else 1
-        context = self.real.contexts(model, config.dreams // groups, config.frames, generator)
-        context = Context(*(field.repeat_interleave(groups, 0) for field in context))
+        context = self.real.contexts(model, config.dreams // config.group, config.frames, generator)
+        context = Context(*(field.repeat_interleave(config.group, 0) for field in context))
+        driver = Together(self.driver(generator), config.group)
         steps = config.denoise_steps or model.config.denoise_steps
         noise = self.learner.noise or self._mid_noise()
-        dreams = dream(model, context, self.driver(generator), noise, config.frames, steps, generator)
+        dreams = dream(model, context, driver, noise, config.frames, steps, generator, config.group)
         grades = grade(self.judge, model, dreams, self._reward(generator))
         lost = self.learner.update(dreams, grades, generator)
         return summary(grades) | {f"loss/{name}": value for name, value in lost.items()}

@@ -95,6 +95,19 @@ def edited(
     )
 
 
+def moved(clip: MotionClip, robot: Robot, direction: Array, distance: float | Array, speed: float = 0.0) -> MotionClip:
+    """The clip with the whole robot shifted by `distance`, one number or (T,) m, and `speed` m/s faster that way."""
+    assert robot.base is not None, "nothing holds it"
+    qpos, qvel = clip.qpos.copy(), clip.qvel.copy()
+    robot.base.push(qpos, qvel, direction, distance, speed)
+    return edited(clip, qpos=qpos, qvel=qvel)
+
+
+def stands(clip: MotionClip, robot: Robot) -> bool:
+    """Whether it is a robot that can be lifted, and on the ground in a quarter of the frames."""
+    return robot.base is not None and bool(robot.base.reach(robot.up).any()) and robot.grounded(clip.qpos)
+
+
 def middle_frame(clip: MotionClip, rng: np.random.Generator) -> int:
     """A frame in the middle third, never the first."""
     low = max(1, clip.frames // 3)

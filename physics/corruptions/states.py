@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clip import MotionClip
-from .core import each, edited, middle_frame
+from .core import each, edited, middle_frame, moved, stands
 from .structure import Robot
 
 Array = NDArray[np.float64]
@@ -105,12 +105,9 @@ def foot_skate(clip: MotionClip, robot: Robot, rng: np.random.Generator, strengt
     level = robot.level()
     if robot.base is None or not level or not robot.grounded(clip.qpos):
         return None
-    qpos, qvel = clip.qpos.copy(), clip.qvel.copy()
     speed = SKATE * strength
-    robot.base.push(
-        qpos, qvel, _heading(level, rng), speed * robot.m.dt * np.arange(clip.frames, dtype=np.float64), speed
-    )
-    return edited(clip, qpos=qpos, qvel=qvel)
+    way = speed * robot.m.dt * np.arange(clip.frames, dtype=np.float64)
+    return moved(clip, robot, _heading(level, rng), way, speed)
 
 
 @each
@@ -140,11 +137,7 @@ def at_speed(clip: MotionClip, robot: Robot, speed: float, frames: int | None = 
 
 
 def _raised(clip: MotionClip, robot: Robot, height: float) -> MotionClip | None:
-    if robot.base is None or not robot.base.reach(robot.up).any() or not robot.grounded(clip.qpos):
-        return None
-    qpos, qvel = clip.qpos.copy(), clip.qvel.copy()
-    robot.base.push(qpos, qvel, robot.up, height, 0.0)
-    return edited(clip, qpos=qpos)
+    return moved(clip, robot, robot.up, height) if stands(clip, robot) else None
 
 
 def _heading(level: list[Array], rng: np.random.Generator) -> Array:

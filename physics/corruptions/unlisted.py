@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..clip import MotionClip
 from .actions import partner
-from .core import Generators, each, edited
+from .core import Generators, each, edited, moved, stands
 from .states import at_speed
 from .structure import Robot
 from .worlds import Clips, Found, resimulate, scale_friction
@@ -123,12 +123,11 @@ def joint_bias(clip: MotionClip, robot: Robot, rng: np.random.Generator, strengt
 @each
 def drift_up(clip: MotionClip, robot: Robot, rng: np.random.Generator, strength: float) -> MotionClip | None:
     """The whole robot rises steadily, by 10 cm over the clip, in its velocity too; None unless it was on the ground."""
-    if robot.base is None or not robot.base.reach(robot.up).any() or not robot.grounded(clip.qpos):
+    if not stands(clip, robot):
         return None
-    qpos, qvel, rise = clip.qpos.copy(), clip.qvel.copy(), RISE * strength
+    rise = RISE * strength
     height = rise * np.arange(clip.frames) / (clip.frames - 1)
-    robot.base.push(qpos, qvel, robot.up, height, rise / ((clip.frames - 1) * robot.m.dt))
-    return edited(clip, qpos=qpos, qvel=qvel)
+    return moved(clip, robot, robot.up, height, rise / ((clip.frames - 1) * robot.m.dt))
 
 
 def _as_it_is(model: mujoco.MjModel) -> None:

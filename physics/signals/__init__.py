@@ -7,6 +7,7 @@ from .kinematic import speed_mismatch
 from .limits import action_excess, norm_error, range_excess, speed_excess
 from .momentum import unexplained_force
 from .replay import Noise, drift, innovation, innovation_square, last_square, replay_errors
+from .tracking import tracking_error
 
 __all__ = [
     "Noise",
@@ -26,5 +27,6 @@ __all__ = [
     "skate",
     "speed_excess",
     "speed_mismatch",
+    "tracking_error",
     "unexplained_force",
 ]

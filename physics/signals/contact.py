@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clip_batch import ClipBatch
-from .kinematic import over_windows
-from .momentum import floats
+from ..windows import over_windows
+from .momentum import floats, mean_force
 
 Array = NDArray[np.float64]
-WINDOW = 8  # control steps of the ballistic test
 FALLING = 0.5  # of g: who accelerates downwards more slowly is held by something
 
 
@@ -30,12 +29,9 @@ def float_height(clips: ClipBatch) -> Array:
     frames = clips.shape[1]
     if not floats(clips.m.model):
         return np.zeros(clips.shape)
-    window = min(WINDOW, frames - 1)
-    gravity = np.asarray(clips.m.model.opt.gravity)
-    change = clips.bodies.velocity[:, window:] - clips.bodies.velocity[:, :-window]
-    force = (change / (window * clips.m.dt) - gravity) / max(float(np.linalg.norm(gravity)), 1.0)
-    held = force[..., 2] > FALLING
-    above = np.lib.stride_tricks.sliding_window_view(clips.clearance, window + 1, axis=1).min(-1)
+    held = mean_force(clips)[..., 2] > FALLING
+    span = frames - held.shape[1] + 1
+    above = np.lib.stride_tricks.sliding_window_view(clips.clearance, span, axis=1).min(-1)
     return over_windows(np.where(held, np.maximum(above, 0), 0.0), frames)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ..clip_batch import ClipBatch
-from .kinematic import over_windows
+from ..forward import forward
+from ..windows import over_windows
 
 Array = NDArray[np.float64]
 WINDOW = 8  # control steps
@@ -46,12 +46,7 @@ def _motor_forces(clips: ClipBatch) -> Array:
 
 def _forces(clips: ClipBatch, control: Array) -> Array:
     b, t = control.shape[:2]
-    batch = Batch(clips.m.model, b * t)
-    qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
-    force = batch.bind("qfrc_actuator")
-    batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
-    qpos[:] = clips.qpos[:, :-1].reshape(b * t, -1)
-    qvel[:] = clips.qvel[:, :-1].reshape(b * t, -1)
-    ctrl[:] = control.reshape(b * t, -1)
-    batch.forward()
-    return np.array(force).reshape(b, t, -1)
+    states = (each[:, :-1].reshape(b * t, -1) for each in (clips.qpos, clips.qvel))
+    control = control.reshape(b * t, -1)
+    (force,) = forward(clips.m.model, ("qfrc_actuator",), *states, control, stage=mujoco.mjtStage.mjSTAGE_ACC)
+    return force.reshape(b, t, -1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clip_batch import ClipBatch
+from ..windows import over_windows
 
 Array = NDArray[np.float64]
 WINDOW = 4  # control steps: errors of positions are divided by so long a time
@@ -27,13 +28,3 @@ def speed_mismatch(clips: ClipBatch, spread: Array) -> Array:
     summed = np.cumsum(np.pad(step - told, ((0, 0), (1, 0), (0, 0))), axis=1)
     apart = (summed[:, window:] - summed[:, :-window]) / (window * clips.m.dt)
     return over_windows(np.sqrt(np.mean(np.square(apart / spread), axis=-1)), frames)
-
-
-def over_windows(values: Array, frames: int) -> Array:
-    """Values (B, T - w) of the windows from t to t + w as (B, T): the largest of the windows over each frame."""
-    window = frames - values.shape[1]
-    out = np.zeros((len(values), frames))
-    for shift in range(window + 1):
-        at = slice(shift, shift + values.shape[1])
-        out[:, at] = np.maximum(out[:, at], values)
-    return out

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clip_batch import NEAR, ClipBatch
-from .kinematic import over_windows
+from ..windows import over_any, over_windows
 
 Array = NDArray[np.float64]
 WINDOW = 8  # control steps
@@ -26,17 +26,20 @@ def unexplained_force(clips: ClipBatch) -> Array:
     never pulls, and sliding forces are bounded by Coulomb's law. Zero for robots that are bolted to the world.
     """
     frames = clips.shape[1]
-    model = clips.m.model
-    if not floats(model):
+    if not floats(clips.m.model):
         return np.zeros(clips.shape)
-    window = min(WINDOW, frames - 1)
-    gravity = np.asarray(model.opt.gravity)
-    weight = max(float(np.linalg.norm(gravity)), 1.0)
-    change = clips.bodies.velocity[:, window:] - clips.bodies.velocity[:, :-window]
-    force = (change / (window * clips.m.dt) - gravity) / weight
-    touching = over_any(clips.clearance < NEAR, window)
-    cone = cone_distance(force, float(model.geom_friction[:, 0].max()))
+    force = mean_force(clips)
+    touching = over_any(clips.clearance < NEAR, frames - force.shape[1])
+    cone = cone_distance(force, float(clips.m.model.geom_friction[:, 0].max()))
     return over_windows(np.where(touching, cone, np.linalg.norm(force, axis=-1)), frames)
+
+
+def mean_force(clips: ClipBatch) -> Array:
+    """Mean external force on the centre of mass in the windows from t to t + w, (B, T - w, 3), in units of m g."""
+    window = min(WINDOW, clips.shape[1] - 1)
+    gravity = np.asarray(clips.m.model.opt.gravity)
+    change = clips.bodies.velocity[:, window:] - clips.bodies.velocity[:, :-window]
+    return (change / (window * clips.m.dt) - gravity) / max(float(np.linalg.norm(gravity)), 1.0)
 
 
 def cone_distance(force: Array, friction: float) -> Array:
@@ -45,12 +48,6 @@ def cone_distance(force: Array, friction: float) -> Array:
     slope = (sideways - friction * up) / np.sqrt(1 + friction**2)
     tip = friction * sideways <= -up
     return np.where(tip, np.linalg.norm(force, axis=-1), np.maximum(slope, 0))
-
-
-def over_any(flags: NDArray[np.bool_], window: int) -> NDArray[np.bool_]:
-    """Whether any frame of the windows from t to t + w is flagged, (B, T - w)."""
-    count = np.cumsum(np.pad(flags, ((0, 0), (1, 0))), axis=1)
-    return count[:, window + 1 :] > count[:, : -window - 1]
 
 
 def floats(model: mujoco.MjModel) -> bool:

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -25,7 +25,6 @@ from ..clip_batch import NO_GROUND, ClipBatch
 from ..control_model import control_model
 from ..signals import range_excess, skate
 from ..signals.inverse import motor_limits
-from ..tracker import ComputedTorque, track_clips
 
 Array = NDArray[np.float64]
 TOLERANCE = 0.005  # m, PhysDiff
@@ -45,14 +44,13 @@ def baseline_scores(clips: Sequence[MotionClip], reference: Parts | None = None)
         Name -> (B,), and the reference.
     """
     batch = ClipBatch.stack(control_model(clips[0].task), [c.without_actions() for c in clips])
-    parts = {name: part(batch) for name, part in _PARTS.items()}
+    parts = _parts(batch)
     reference = reference or {name: np.maximum(value.mean(), 1e-6) for name, value in parts.items()}
     unit = {name: value / reference[name] for name, value in parts.items()}
     out = {"physdiff_phys_err": _phys_err(batch)}
     for axis, names in _AXES.items():
         out[f"phymotion_{axis}"] = np.sum([unit[name] for name in names], axis=0)
-    tracked = track_clips([c.without_actions() for c in clips], ComputedTorque())
-    out["rlpf_tracking"] = np.array([float(t.worst_body_error.max() > TRACKING_LIMIT) for t in tracked])
+    out["rlpf_tracking"] = (batch.followed.errors.worst.max(1) > TRACKING_LIMIT).astype(np.float64)
     return out, reference
 
 
@@ -76,8 +74,8 @@ def _height(batch: ClipBatch) -> Array:
     return np.where(clearance < NO_GROUND / 2, clearance, 0)
 
 
-def _inverse(batch: ClipBatch) -> tuple[Array, Array, Array]:
-    """Mean torque over limit, ground force over weight and effort (B,) of MuJoCo's inverse dynamics at frame rate."""
+def _inverse(batch: ClipBatch) -> Parts:
+    """Torque over limit, ground force over weight and effort, means (B,), of inverse dynamics at frame rate."""
     m, (b, t) = batch.m, batch.shape
     data, limit = mujoco.MjData(m.model), motor_limits(m)
     force = np.zeros((b, t - 1, m.model.nv))
@@ -90,19 +88,21 @@ def _inverse(batch: ClipBatch) -> tuple[Array, Array, Array]:
     torque = (np.abs(force[..., driven]) / limit[driven]).mean((1, 2)) if driven.any() else np.zeros(b)
     idle = np.abs(force[..., ~driven]).mean((1, 2)) if (~driven).any() else np.zeros(b)
     effort = np.abs(force * batch.qvel[:, 1:])[..., driven].mean((1, 2)) if driven.any() else np.zeros(b)
-    return torque, idle / (batch.bodies.mass * 9.81), effort
+    return {"torque": torque, "ground": idle / (batch.bodies.mass * 9.81), "effort": effort}
 
 
-_PARTS: dict[str, Callable[[ClipBatch], Array]] = {
-    "range": lambda batch: range_excess(batch).mean(1),
-    "speed": lambda batch: np.abs(batch.qvel).max(-1).mean(1),
-    "depth": lambda batch: batch.contacts.penetration.mean(1),
-    "slip": lambda batch: skate(batch).mean(1),
-    "hover": _hover,
-    "torque": lambda batch: _inverse(batch)[0],
-    "ground": lambda batch: _inverse(batch)[1],
-    "effort": lambda batch: _inverse(batch)[2],
-}
+def _parts(batch: ClipBatch) -> Parts:
+    """PhyMotion's parts, (B,) each."""
+    return {
+        "range": range_excess(batch).mean(1),
+        "speed": np.abs(batch.qvel).max(-1).mean(1),
+        "depth": batch.contacts.penetration.mean(1),
+        "slip": skate(batch).mean(1),
+        "hover": _hover(batch),
+        **_inverse(batch),
+    }
+
+
 _AXES = {
     "kinematic": ("range", "speed"),
     "contact": ("depth", "slip", "hover"),

@@ -22,8 +22,6 @@ FILMS = "frames"
 class Sight(Protocol):
     """What a benchmark sees clips by."""
 
-    label: float | str
-    """The size of the errors in spreads, or "frames"."""
     spread: Spread
 
     def see(self, clips: Sequence[MotionClip], seed: int) -> tuple[list[MotionClip], list[Array] | None]:
@@ -39,7 +37,6 @@ class NoisyStates:
     """States with Gaussian errors of `level` spreads."""
 
     def __init__(self, task: str, level: float) -> None:
-        self.label: float | str = level
         self._level, self._verifier = level, MotionVerifier(task, noise=level)
         self.spread = _spread(self._verifier)
 
@@ -56,10 +53,8 @@ class Films:
     """Films by the task's camera, read by its shipped estimator."""
 
     def __init__(self, task: str) -> None:
-        self.label: float | str = FILMS
         self._estimator = StateEstimator.shipped(task)
-        known = FrameVerifier(self._estimator).calibration
-        self._verifier = MotionVerifier(task, calibration=known)
+        self._verifier = FrameVerifier(self._estimator).motion
         self.spread = _spread(self._verifier)
 
     def see(self, clips: Sequence[MotionClip], seed: int) -> tuple[list[MotionClip], list[Array] | None]:

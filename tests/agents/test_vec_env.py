@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from agents.vec_env import DreamVecEnv, SB3VecEnv, split_infos
 from agents.wrap_real import wrap_real
+from tests.wmenv.envs.test_verdict import Jumps
 from tests.wmenv.envs.toy import ToyModel
 from wmenv.envs import DreamEnv, LatentObservation, LatentVectorObservation
 from wmenv.errors import InputError
@@ -27,13 +28,15 @@ def same(mine: dict, theirs: dict) -> None:
         assert np.array_equal(value, theirs[key]), key
 
 
-def test_equal_to_sb3s_own_loop_over_single_dreams() -> None:
+@pytest.mark.parametrize("options", [{}, {"verifier": Jumps(), "truncate_above": 3.0}], ids=["plain", "judged"])
+def test_equal_to_sb3s_own_loop_over_single_dreams(options: dict) -> None:
     model = ToyModel()
-    mine, theirs = DreamVecEnv(model, 4), DummyVecEnv([lambda: DreamEnv(model)] * 4)
+    mine, theirs = DreamVecEnv(model, 4, **options), DummyVecEnv([lambda: DreamEnv(model, **options)] * 4)
     assert mine.observation_space == theirs.observation_space
     assert mine.action_space == theirs.action_space
     mine.seed(5), theirs.seed(5)
-    assert np.array_equal(mine.reset(), theirs.reset())
+    before = mine.reset()
+    assert np.array_equal(before, theirs.reset())
     rng, cut = np.random.default_rng(0), 0
     for _ in range(200):
         action = rng.uniform(-1, 1, (4, 2)).astype(np.float32)
@@ -47,6 +50,11 @@ def test_equal_to_sb3s_own_loop_over_single_dreams() -> None:
             same(infos[i], infos2[i])
             same(mine.reset_infos[i], theirs.reset_infos[i])
             cut += infos[i]["TimeLimit.truncated"]
+            assert ("physics" in infos[i]) == bool(options)
+            if infos[i].get("physics", 0) > 3:
+                assert infos[i]["TimeLimit.truncated"] and reward[i] == 0, "PPO bootstraps from where it was"
+                assert np.array_equal(infos[i]["terminal_observation"], before[i])
+        before = obs
     assert cut > 5
     mine.close(), theirs.close()
 

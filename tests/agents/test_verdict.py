@@ -15,6 +15,7 @@ from agents.verdict import verify
 from physics import MotionClip, MotionVerifier, calibrate, record_clips
 
 TASK = "wmenv/InvertedPendulum-v0"
+REAL_VERIFIER = MotionVerifier
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,53 @@ def test_the_verb(clips: list[MotionClip], tmp_path: Path, capsys: pytest.Captur
     assert "wmenv/InvertedPendulum-v0: " in capsys.readouterr().out and (tmp_path / "out" / "verdict.svg").exists()
     assert cli.main(["verify", str(tmp_path / "none.npz"), "--out", str(tmp_path / "out")]) == cli.FAULTY
     assert "clip: expected a file of MotionClip.save" in capsys.readouterr().err
+
+
+def damaged(path: Path) -> bytes:
+    whole = bytearray(path.read_bytes())
+    whole[200] ^= 255
+    return bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("folder", "clip: expected a file of MotionClip.save, got"),
+        ("text", "which is no .npz archive"),
+        ("bare", "which is no .npz archive"),
+        ("empty", "which is no .npz archive"),
+        ("cut", "clip: expected a file of MotionClip.save, got"),
+        ("flipped", "clip: expected a file of MotionClip.save, got"),
+        ("other", "clip: expected a file of MotionClip.save, got"),
+        ("task", "task: expected a registered task id, got 'wmenv/Nope-v0'"),
+        ("robot", "qpos: expected 6 columns for wmenv/Hopper-v0, got 2"),
+        ("out", "out: expected a folder that can be made, got"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_clear_line(
+    broken: str, says: str, clips: list[MotionClip], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    path, out = tmp_path / "clip.npz", tmp_path / "out"
+    clips[0].save(path)
+    whole = path.read_bytes()
+    if broken == "folder":
+        path = tmp_path
+    elif broken == "other":
+        np.savez(path, qpos=np.zeros((3, 2)))
+    elif broken == "bare":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif broken in ("task", "robot"):
+        monkeypatch.setattr(verdict, "MotionVerifier", REAL_VERIFIER)
+        task = {"task": "wmenv/Nope-v0", "robot": "wmenv/Hopper-v0"}[broken]
+        replace(clips[0], task=task).save(path)
+    elif broken == "out":
+        out.write_text("a file")
+    else:
+        content = {"text": b"hello\nworld", "empty": b"", "cut": whole[: len(whole) // 2], "flipped": damaged(path)}
+        path.write_bytes(content[broken])
+    assert cli.main(["verify", str(path), "--out", str(out)]) == cli.FAULTY
+    told = capsys.readouterr()
+    assert told.out == "" and says in told.err and len(told.err.strip().splitlines()) == 1
+    assert not out.is_dir() or not any(out.iterdir()), "nothing half done is left behind"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
-from physics.calibration import BEYOND, CAP, Scale, combined, relative
+from physics.calibrate import calibration_path, main
+from physics.calibration import BEYOND, CAP, Scale, combined, relative, upper_bound
 
 SCALES = {
     "innovation": Scale(frame=2.0, frame_most=4.0, clip=1.0, clip_most=2.0, bend=0.5),
@@ -47,3 +50,34 @@ def test_without_actions_the_largest_counts():
 def test_frames_have_scales_of_their_own():
     found = combined(SCALES, {"float": np.array([[0.1, 1.6]])}, frames=True)
     np.testing.assert_allclose(found, [[1.0, 4.0]])
+
+
+@pytest.mark.parametrize("count", [59, 93, 256])
+def test_the_bound_holds_for_19_of_20_samples(count: int):
+    """Uniform values: the true 95th percentile is 0.95, and what is beyond the bound is 1 less the bound."""
+    drawn = np.random.default_rng(0).uniform(size=(2000, count))
+    bounds = np.array([upper_bound(values) for values in drawn])
+    assert 0.93 < (bounds >= 0.95).mean() < 0.99
+    assert all(bound in values for bound, values in zip(bounds[:9], drawn, strict=False))
+    assert upper_bound(np.arange(40.0)) == 39, "of too few the largest"
+
+
+def test_only_what_is_missing_is_calibrated(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    made = []
+
+    class Known:
+        def save(self, path):
+            path.write_text("{}")
+
+    def fresh(task: str, noise: float) -> Known:
+        made.append((task, noise))
+        return Known()
+
+    module = import_module("physics.calibrate")  # the package's face has a function of that name
+    monkeypatch.setattr(module, "SHIPPED", tmp_path / "known")
+    monkeypatch.setattr(module, "fresh_calibration", fresh)
+    assert main(["--tasks", "a", "b", "--noise", "0", "0.02"]) == 0
+    assert made == [("a", 0.0), ("b", 0.0), ("a", 0.02), ("b", 0.02)] and calibration_path("a", 0.02).exists()
+    calibration_path("b", 0.0).unlink()
+    main(["--tasks", "a", "b", "--noise", "0", "0.02"])
+    assert made[4:] == [("b", 0.0)]

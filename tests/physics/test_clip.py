@@ -77,6 +77,9 @@ def test_damaged_files_are_clip_errors(tmp_path: Path):
         else:
             assert clip.task == "t" and clip.frames == 3, "a flipped bit outside the content changes nothing"
     assert refused >= 40, "a zip archive keeps checksums of its content"
+    path.write_text("text")
+    with pytest.raises(ClipError, match=r"no \.npz archive"):
+        MotionClip.load(path)
     with pytest.raises(ClipError, match=r"missing\.npz"):
         MotionClip.load(tmp_path / "missing.npz")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .single import DreamEnv
     from .snapshot import DreamSnapshot
     from .vector import DreamVectorEnv
+    from .verdict import Verifier
 
 _PLACES = {
     "CoreState": "core",
@@ -33,6 +34,7 @@ _PLACES = {
     "Finding": "linter_trace",
     "LatentObservation": "real",
     "LatentVectorObservation": "real",
+    "Verifier": "verdict",
     "lint": "linter",
     "resolve_model": "model",
     "tile_frames": "frames",
@@ -51,6 +53,7 @@ __all__ = [
     "Finding",
     "LatentObservation",
     "LatentVectorObservation",
+    "Verifier",
     "lint",
     "resolve_model",
     "tile_frames",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,13 @@ class CoreStep(NamedTuple):
     terminated: Tensor  # (B,) bool
     truncated: Tensor  # (B,) bool; like Gymnasium's TimeLimit it may be True together with `terminated`
     diverged: Tensor  # (B,) bool; the model gave a number that is not finite: the row is truncated
+
+    def to_host(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Reward and the three masks as arrays of their own, in one transfer."""
+        masks = (self.terminated.float(), self.truncated.float(), self.diverged.float())
+        reward, *flags = torch.stack((self.reward, *masks)).cpu().numpy()
+        terminated, truncated, diverged = (flag > 0 for flag in flags)
+        return np.array(reward), terminated, truncated, diverged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,12 @@ from gymnasium.vector.utils import batch_space
 from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
-from .core import CoreState, CoreStep, clone, fork_row
+from .core import CoreState, clone, fork_row
+from .infos import end_info, start_info
 from .invariant import map_rows
 from .model import device_of, resolve_model
 from .snapshot import DreamSnapshot, check_snapshot
+from .verdict import TRUNCATE_ABOVE, Judge, Verifier
 
 
 class DreamVectorEnv(VectorEnv):
@@ -30,6 +32,10 @@ class DreamVectorEnv(VectorEnv):
     of another shape or kind, is an InputError and nothing is stepped. A row in which the model gives a number that is
     not finite is truncated, its reward is 0, and `info["diverged"]` marks it.
 
+    With a verifier, `info["physics"]` (N,) says of each row's step how far it is from what is possible; 1.0 is as good
+    as real. A row whose score passes `truncate_above`, or is not finite, counts as not having taken the step: it is
+    truncated, its reward is 0 and its observation stays what it was, so that no value of an impossible state is learnt.
+
     Args:
         model: a folder written by `WorldModel.save_pretrained`, or a world model.
         num_envs: number of dreams, at least 1.
@@ -42,6 +48,8 @@ class DreamVectorEnv(VectorEnv):
         autoreset_mode: SAME_STEP, or DISABLED: then an ended row waits for `reset(options={"reset_mask": mask})`.
         render_mode: "rgb_array" for frame models.
         max_episode_steps: Gymnasium's name for an upper bound on `horizon`.
+        verifier: judges every step, such as `physics.DreamVerifier(task)`; None: nothing does.
+        truncate_above: what a score must pass to be impossible; None: scores are shown, and nothing follows from them.
 
     Raises:
         InputError: if an option is out of range.
@@ -69,6 +77,8 @@ class DreamVectorEnv(VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
+        verifier: Verifier | None = None,
+        truncate_above: float | None = TRUNCATE_ABOVE,
     ) -> None:
         self.num_envs = read.read_count("num_envs", num_envs)
         self.autoreset_mode = read.read_autoreset(autoreset_mode)
@@ -84,6 +94,7 @@ class DreamVectorEnv(VectorEnv):
             starts=starts,
             batch_invariant=batch_invariant,
         )
+        self._judge = None if verifier is None else Judge(verifier, truncate_above, self.core)
         self.obs_mode, self.render_mode, self.device = obs, render_mode, device_of(model)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -137,7 +148,7 @@ class DreamVectorEnv(VectorEnv):
             state = self._state._replace(seed=row_seed, counter=counter)
             self._state, _, begun = self.core.reset_rows(state, self._tensor(index), where)
         self._ended = self._ended & ~mask
-        return self._observe(self._state), self._start_info(begun, index)
+        return self._observe(self._state), start_info(begun.cpu().numpy(), index, self.num_envs)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One step of every environment.
@@ -151,7 +162,7 @@ class DreamVectorEnv(VectorEnv):
             shape of `obs`) holds the ended episode's last, `info["final_info"]` its last info.
 
         Raises:
-            InputError: if the actions are malformed; nothing was stepped then.
+            InputError: if the actions are malformed (nothing was stepped then) or the verifier fails (reset then).
             DreamNotReset: before the first reset, or if a row has ended and autoreset is DISABLED.
         """
         state = self._live_state()
@@ -161,20 +172,25 @@ class DreamVectorEnv(VectorEnv):
                 'call reset(options={"reset_mask": ended}) first'
             )
         action = torch.from_numpy(read.read_actions(actions, self.action_space)).to(self.device)
+        last = None if self._judge is None else (self._observe(state), self._judge.look(state))
+        self._state = None  # until all is done: the step consumes it
         out = self.core.step(state, action, consume=True)
-        reward, terminated, truncated, diverged = self._to_host(out)
+        reward, terminated, truncated, diverged = out.to_host()
         obs = self._observe(out.state)
-        ended = terminated | truncated
         info: dict[str, Any] = {}
         if diverged.any():
             obs = np.nan_to_num(obs)
             info = {"diverged": diverged.copy(), "_diverged": diverged.copy()}
-        state = out.state
+        if self._judge is not None and last is not None:
+            score = self._judge.score(last[1], action.cpu().numpy(), self._judge.look(out.state), diverged)
+            cut = self._judge.impossible(score)
+            obs[cut], reward[cut], terminated[cut], truncated[cut] = last[0][cut], 0.0, False, True
+            info |= {"physics": score, "_physics": np.ones(self.num_envs, dtype=bool)}
+        ended = terminated | truncated
         if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
-            state, info = self._autoreset(out.state, obs, ended, info)
-            self._state = state
+            self._state, info = self._autoreset(out.state, obs, ended, info)
         else:
-            self._state, self._ended = state, ended
+            self._state, self._ended = out.state, ended
         return obs, reward, terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
@@ -239,21 +255,10 @@ class DreamVectorEnv(VectorEnv):
         self, state: CoreState, obs: np.ndarray, ended: np.ndarray, step_info: dict[str, Any]
     ) -> tuple[CoreState, dict[str, Any]]:
         """New episodes in the rows `ended`; their first observations are written into `obs`."""
-        final_obs = np.zeros_like(obs)
-        final_obs[ended] = obs[ended]
-        index = np.flatnonzero(ended)
+        info, index = end_info(obs, step_info, ended), np.flatnonzero(ended)
         state, begun, start = self.core.reset_rows(state, self._tensor(index), consume=True)
         obs[ended] = self._observe(begun)
-        info = {"final_obs": final_obs, "_final_obs": ended.copy()}
-        info |= {"final_info": step_info, "_final_info": ended.copy()}
-        return state, info | self._start_info(start, index)
-
-    def _to_host(self, out: CoreStep) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Reward and the three masks in one transfer."""
-        masks = (out.terminated.float(), out.truncated.float(), out.diverged.float())
-        reward, *flags = torch.stack((out.reward, *masks)).cpu().numpy()
-        terminated, truncated, diverged = (flag > 0 for flag in flags)
-        return np.array(reward), terminated, truncated, diverged
+        return state, info | start_info(start.cpu().numpy(), index, self.num_envs)
 
     def _observe(self, state: CoreState) -> np.ndarray:
         """Observations as an array of our own, inside the space."""
@@ -261,11 +266,6 @@ class DreamVectorEnv(VectorEnv):
         if self.obs_mode == "state":
             np.clip(obs, self.single_observation_space.low, self.single_observation_space.high, out=obs)
         return obs
-
-    def _start_info(self, start: torch.Tensor, index: np.ndarray) -> dict[str, Any]:
-        starts, begun = np.zeros(self.num_envs, dtype=np.int64), np.zeros(self.num_envs, dtype=bool)
-        starts[index], begun[index] = start.cpu().numpy(), True
-        return {"start": starts, "_start": begun}
 
     def _read_seed(
         self, seed: int | Sequence[int | None] | None, mask: np.ndarray

@@ -194,6 +194,27 @@ def test_a_joint_driven_past_its_torque():
     assert signals.ghost_force(batch(clip)).max() == 0, "its only joint has a motor"
 
 
+# ---- tracking
+
+
+def test_what_the_motor_can_do_is_followed_and_what_it_cannot_is_not():
+    """Gravity takes 9.8 Nm at the side and the motor has 3: a pendulum that rests there falls away from its clip."""
+    swinging = signals.tracking_error(batch(pendulum(1.0).without_actions()))
+    assert swinging.shape == (1, 33) and swinging.max() < 1e-4
+    t = np.arange(33) * DT
+    resting = MotionClip(task=scene("test/Pendulum-v0"), qpos=np.full((33, 1), np.pi / 2), qvel=np.zeros((33, 1)))
+    found = signals.tracking_error(batch(resting))[0]
+    np.testing.assert_allclose(found[:12], (GRAVITY - 3) * np.square(t[:12]) / 2, rtol=0.01)
+    thrown = falling_ball(20).without_actions()
+    assert signals.tracking_error(batch(thrown)).max() < 1e-9
+    hanging = free_clip("test/Ball-v0", np.tile([0.0, 0, 2], (20, 1)), np.zeros((20, 3)))
+    np.testing.assert_allclose(signals.tracking_error(batch(hanging))[0], GRAVITY * np.square(t[:20]) / 2, rtol=1e-6)
+    far = free_clip(
+        "test/Ball-v0", np.tile([0.0, 0, 2], (20, 1)) + np.arange(20)[:, None] * [9, 0, 0], np.zeros((20, 3))
+    )
+    assert signals.tracking_error(batch(far)).max() == 10
+
+
 # ---- kinematics and limits
 
 

@@ -40,8 +40,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_goes_on_where_it_was_stopped(quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     config = BenchConfig(tasks=(TASK,), noise=(0.02,), clips=12, frames=16)
     told = []
-    rows = run_verifierbench(config, tmp_path, told.append)
-    assert len(told) == 2
+    rows = run_verifierbench(config, tmp_path, told.append, {"command": "typed"})
+    assert len(told) == 2 and [row["corruption"] for row in rows if row.get("command") == "typed"] == ["none"] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["verifierbench.jsonl"], "no temporary file remains"
     path = tmp_path / "verifierbench.jsonl"
     stored = path.read_text()
     assert [json.loads(line) for line in stored.splitlines()] == rows
@@ -59,7 +60,7 @@ def test_a_run_goes_on_where_it_was_stopped(quick: None, tmp_path: Path, monkeyp
     assert "| teleport | 1.00 |" in tables["cells"] and "friction" not in tables["cells"]
     assert "| InvertedPendulum | with |" in tables["tasks"] and "physdiff_phys_err" in tables["rivals"]
     assert "| 2% | with |" in tables["noise"]
-    assert {run_module.REAL_SEED, run_module.CORRUPTED_SEED}.isdisjoint({SEED})
+    assert {run_module.REAL_SEED, run_module.CORRUPTED_SEED}.isdisjoint({SEED, 71, 72}), "not those of tuning"
 
 
 def test_bad_configs():
