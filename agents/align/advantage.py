@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 MOST = 5.0  # DDPO, arXiv 2305.13301, clips advantages there too
+ALIKE = 1e-4  # of a reward: less says nothing
 
 
 def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, trace: float) -> tuple[Tensor, Tensor]:
@@ -36,16 +37,17 @@ def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, 
 
 
 def within_groups(advantage: Tensor, judged: Tensor, group: int) -> Tensor:
-    """Advantages (B, T) less the mean of their group's at the same frame, where all of the group are judged.
+    """Advantages (B, T) beside those of their group at the same frame, in units of their spread there.
 
-    Twins that begin alike and are driven alike meet the same difficulties: what is left is what they chose. This takes
-    out far more of the noise than the critic, which has to learn where a model errs.
+    Twins that begin alike and are driven alike meet the same difficulties: what is left is what they chose. It takes
+    out far more noise than the critic can, who would have to learn where a model errs, and the units keep a few frames
+    that went very wrong from drowning all others. 0 where not all of a group are judged or all did alike.
     """
-    if group == 1:
-        return advantage
     by_group, weight = advantage.unflatten(0, (-1, group)), judged.unflatten(0, (-1, group))
-    whole = weight.all(1, keepdim=True)
-    return torch.where(whole, by_group - by_group.mean(1, keepdim=True), 0.0).flatten(0, 1)
+    away = by_group - by_group.mean(1, keepdim=True)
+    spread = by_group.std(1, keepdim=True)
+    told = weight.all(1, keepdim=True) & (spread > ALIKE)
+    return torch.where(told, away / spread.clamp(min=ALIKE), 0.0).flatten(0, 1)
 
 
 def normalised(advantage: Tensor, judged: Tensor) -> Tensor:

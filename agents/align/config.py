@@ -9,6 +9,7 @@ from typing import Literal
 from wmenv import InputError
 
 Method = Literal["rlpf", "binary", "grpo", "random", "filter", "supervised"]
+EACH = 4  # starts out of one dream
 METHODS: tuple[Method, ...] = ("rlpf", "binary", "grpo", "random", "filter", "supervised")
 
 
@@ -22,8 +23,11 @@ class AlignConfig:
             from one start instead of a critic, "random" PPO on noise, "filter" supervised on the best-graded dreams,
             "supervised" more of the supervised training on real data.
         updates: Rounds of dreaming, grading and learning.
-        dreams: B, dreams of a round.
-        frames: T, frames of a dream.
+        starts: Dreams of a round that begin differently.
+        group: Dreams from each start, driven alike; they are compared with each other, frame by frame, or for "grpo" as
+            a whole.
+        lead: A start lies up to so many frames within a dream that began where a real episode was.
+        frames: T, frames of a dream that are judged.
         denoise_steps: S, of each frame; None for the model's own number.
         recorded, random, policy: Shares of the dreams that are driven by recorded actions, random ones and a policy.
         epochs, minibatches: Passes over a round's dreams, and parts that each is cut into.
@@ -41,8 +45,6 @@ class AlignConfig:
             'as good as real' means.
         worlds: K, worlds around the identified one, most of which must object.
         world_spread: How far apart they are, as a logarithm of each multiplier.
-        group: Dreams that begin alike and are driven alike; they are compared with each other, frame by frame, or for
-            "grpo" as a whole.
         best: Share of the best-graded dreams that "filter" learns from.
         max_grad_norm: Gradient clip.
         gate: The held-out real loss may rise by this share of what it was; beyond it an update is taken back.
@@ -53,17 +55,19 @@ class AlignConfig:
 
     method: Method = "rlpf"
     updates: int = 60
-    dreams: int = 64
-    frames: int = 24
+    starts: int = 256
+    group: int = 8
+    lead: int = 24
+    frames: int = 1
     denoise_steps: int | None = None
     recorded: float = 0.5
     random: float = 0.5
     policy: float = 0.0
-    epochs: int = 4
+    epochs: int = 2
     minibatches: int = 2
     learning_rate: float = 2e-5
     critic_rate: float = 1e-3
-    gamma: float = 0.9
+    gamma: float = 0.5
     trace: float = 0.9
     denoise_discount: float = 0.99
     clip: float = 0.2
@@ -76,7 +80,6 @@ class AlignConfig:
     noise: float = 0.01
     worlds: int = 4
     world_spread: float = 0.05
-    group: int = 2
     best: float = 0.25
     max_grad_norm: float = 1.0
     gate: float = 0.02
@@ -106,13 +109,13 @@ class AlignConfig:
             raise InputError("recorded, random, policy: expected shares above 0, got none; who is to act?")
         if self.noise_low > self.noise_high:
             raise InputError(f"noise_low: expected at most noise_high = {self.noise_high}, got {self.noise_low}")
-        if self.dreams % self.group:
-            raise InputError(f"group: expected a divisor of dreams = {self.dreams}, got {self.group}")
+        if self.lead and self.starts % EACH:
+            raise InputError(f"starts: expected a multiple of {EACH}, which come out of one dream, got {self.starts}")
 
 
 _WHOLE = {
-    "updates": 1, "dreams": 2, "frames": 8, "denoise_steps": 1, "epochs": 1, "minibatches": 1, "real_rows": 1,
-    "real_frames": 2, "group": 2, "worlds": 1, "check_every": 1,
+    "updates": 1, "starts": 1, "lead": 0, "frames": 1, "denoise_steps": 1, "epochs": 1, "minibatches": 1, "real_rows": 1,
+    "real_frames": 2, "group": 1, "worlds": 1, "check_every": 1,
 }  # fmt: skip
 _NUMBERS = {
     "recorded": (0, math.inf), "random": (0, math.inf), "policy": (0, math.inf), "learning_rate": (0, 1),

@@ -118,6 +118,40 @@ def dream(
     return Dreams(context, stacked[0], stacked[1], after, *stacked[2:])
 
 
+@torch.no_grad()
+def starts_within(
+    model: WorldModel, context: Context, driver: Driver, lead: int, frames: int, steps: int, each: int,
+    generator: torch.Generator,
+) -> Context:  # fmt: skip
+    """Starts out of the model's own dreams, so that it is judged where its dreams go and not where real ones went.
+
+    Args:
+        model: Dreams without noise.
+        context: B real starts.
+        driver: Acts.
+        lead: A start lies up to so many frames after the real one, as long as the dream goes on.
+        frames: As many actions are to follow each start, and one more.
+        steps: Of the sampler.
+        each: Starts out of one dream.
+        generator: Of noise and choice.
+
+    Returns:
+        B * each contexts; what acted in the dream is their recording.
+    """
+    went = dream(model, context, driver, None, lead + frames, steps, generator)
+    actions = torch.cat((context.actions, went.actions, went.next_action.unsqueeze(1)), dim=1)
+    latents = torch.cat((context.latents, went.latents), dim=1)
+    valid = torch.cat((context.valid, torch.ones_like(went.alive)), dim=1)
+    last = went.alive[:, :lead].sum(1).repeat_interleave(each, 0)
+    drawn = torch.rand(len(last), generator=generator).to(last.device)
+    after = (drawn * (last + 1)).long().minimum(last)  # frames dreamed before the start, 0 to `last`
+    row = torch.arange(len(went.alive), device=last.device).repeat_interleave(each)[:, None]
+    past = context.latents.shape[1]
+    behind = after[:, None] + torch.arange(past, device=last.device)
+    ahead = after[:, None] + past + torch.arange(frames + 1, device=last.device)
+    return Context(latents[row, behind], actions[row, behind], valid[row, behind], actions[row, ahead])
+
+
 def grouped_noise(shape: tuple[int, ...], group: int, generator: torch.Generator) -> Tensor:
     """Standard normal (B, S + 1, N, C) for groups of rows that differ in what they explore alone.
 
@@ -131,13 +165,18 @@ def grouped_noise(shape: tuple[int, ...], group: int, generator: torch.Generator
     return torch.cat((start, explored), dim=2).flatten(0, 1)
 
 
-def retrace(model: WorldModel, dreams: Dreams, noise: Noise) -> list[Gaussian]:
+def retrace(model: WorldModel, dreams: Dreams, noise: Noise, group: int = 1) -> list[Gaussian]:
     """The distribution of every choice of the dreams under the model as it is now, with gradients.
+
+    `group` neighbouring rows began alike, see `grouped_noise`.
 
     Returns:
         For each of S steps a Gaussian over (B, T, N, C).
     """
     rows, frames = dreams.shape
+    if group > 1 and frames == 1 and dreams.chain.shape[2] == 2:  # one choice, before which a group is one row
+        (first,) = retrace(model, dreams.rows(torch.arange(0, rows, group)), noise)
+        return [Gaussian(*(field.repeat_interleave(group, 0) for field in first))]
     context, base = dreams.context, dreams.bases()
     known = context.latents.shape[1]
     latent = torch.cat((context.latents, dreams.latents), dim=1)

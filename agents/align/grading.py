@@ -18,7 +18,6 @@ from wmenv import InputError, TrainingError, WorldModel
 
 from .dreams import Dreams
 
-SHORTEST = 8  # frames of a dream that ended early, below which it is not judged
 COARSE = 8  # frames; dreams that ended early are cut to a multiple, so that most are judged side by side
 
 
@@ -122,7 +121,7 @@ def grade(judge: Judge, model: WorldModel, dreams: Dreams, reward: Reward) -> Gr
     lasts = np.where(lasts < frames, lasts // COARSE * COARSE, frames)
     reports: list[physics.PhysicsReport | None] = [None] * rows
     earned, judged = torch.zeros(rows, frames), torch.zeros(rows, frames, dtype=torch.bool)
-    for last in np.unique(lasts[lasts >= SHORTEST]):
+    for last in np.unique(lasts[lasts > 0]):
         at = np.flatnonzero(lasts == last)
         found = judge.reports(latents[at, : last + 1], actions[at, :last])
         for row, report in zip(at, found, strict=True):

@@ -77,13 +77,16 @@ class PolicyGradient:
         """One round of learning; returns its numbers."""
         config, (rows, _) = self.config, dreams.shape
         with torch.no_grad():
-            old = retrace(self.model, dreams, self.noise)
-            given = retrace(self.reference, dreams, self.noise)
+            old = retrace(self.model, dreams, self.noise, config.group)
+            given = retrace(self.reference, dreams, self.noise, config.group)
             advantage, returns = self._advantage(dreams, grades)
         parts: dict[str, list[float]] = {}
         for _ in range(config.epochs):
-            order = torch.randperm(rows, generator=generator)
-            for index in order.chunk(min(config.minibatches, rows)):
+            groups = torch.arange(rows).view(-1, config.group)[
+                torch.randperm(rows // config.group, generator=generator)
+            ]
+            for part in groups.chunk(config.minibatches):
+                index = part.flatten()
                 for name, value in self._step(dreams, grades, old, given, advantage, returns, index, generator).items():
                     parts.setdefault(name, []).append(value)
         return {name: sum(values) / len(values) for name, values in parts.items()}
@@ -95,7 +98,7 @@ class PolicyGradient:
             frame = group_advantage(grades.reward, judged, config.group)
             return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), torch.zeros_like(frame)
         frame, returns = frame_advantage(grades.reward, self._values(dreams), dreams.alive, config.gamma, config.trace)
-        frame = normalised(within_groups(frame, judged, config.group), judged)
+        frame = normalised(frame, judged) if config.group == 1 else within_groups(frame, judged, config.group)
         return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), returns
 
     def _values(self, dreams: Dreams) -> Tensor:
@@ -118,7 +121,7 @@ class PolicyGradient:
         weight = grades.judged[index].float()
         count = weight.sum().clamp(min=1)
         surrogate = drift = outside = torch.zeros((), device=weight.device)
-        for k, new in enumerate(retrace(self.model, part, self.noise)):
+        for k, new in enumerate(retrace(self.model, part, self.noise, config.group)):
             log_ratio = centred_log_ratio(part.chain[:, :, k + 1], new, _rows(old[k], index), self.used)
             loss = clipped(log_ratio, advantage[index, :, k], config.clip)
             surrogate = surrogate + (loss * weight).sum() / count

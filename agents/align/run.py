@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from wmenv import CheckpointError, TrainingError, WorldModel, checkpoint
 
 from .chain import BoundedNoise, Noise
-from .config import AlignConfig
-from .dreams import Context, Dreams, Driver, dream
-from .drivers import Together
+from .config import EACH, AlignConfig
+from .dreams import Context, Dreams, Driver, dream, starts_within
+from .drivers import Recorded, Together
 from .figures import Figures, figures
 from .grading import Grades, Judge, Reward, binary, dense, grade
 from .guards import Guards
@@ -113,12 +113,19 @@ class Rounds:
         generator = torch.Generator().manual_seed(crc32(f"{self.seed} {number}".encode()))
         if config.method == "supervised":
             return {f"loss/{k}": v for k, v in self.learner.update(None, None, generator).items()}  # type: ignore[arg-type]
-        context = self.real.contexts(model, config.dreams // config.group, config.frames, generator)
-        context = Context(*(field.repeat_interleave(config.group, 0) for field in context))
-        driver = Together(self.driver(generator), config.group)
         steps = config.denoise_steps or model.config.denoise_steps
+        driver = self.driver(generator)
+        if config.lead:
+            roots = self.real.contexts(model, config.starts // EACH, config.lead + config.frames, generator)
+            context = starts_within(model, roots, driver, config.lead, config.frames, steps, EACH, generator)
+            driver = Recorded()
+        else:
+            context = self.real.contexts(model, config.starts, config.frames, generator)
+        context = Context(*(field.repeat_interleave(config.group, 0) for field in context))
         noise = self.learner.noise or self._mid_noise()
-        dreams = dream(model, context, driver, noise, config.frames, steps, generator, config.group)
+        dreams = dream(
+            model, context, Together(driver, config.group), noise, config.frames, steps, generator, config.group
+        )
         grades = grade(self.judge, model, dreams, self._reward(generator))
         lost = self.learner.update(dreams, grades, generator)
         return summary(grades) | {f"loss/{name}": value for name, value in lost.items()}

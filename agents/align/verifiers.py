@@ -23,13 +23,14 @@ REWARDED = (
 """What a reward is made of: all that says in which frame something is wrong, but the innovations, which cost ten times
 as much as all of these together, and the forces, which are read out of accelerations and so punish noise."""
 
-FEWEST, MOST = 48, 256  # clips to calibrate on
+FEWEST = 48  # clips to calibrate on
+MOST_FRAMES = 8192  # of all clips together
 
 
 def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[physics.MotionClip]:
     """Clips of `frames` states out of recorded episodes, as they look once they have been states of the task.
 
-    Evenly out of all stretches, at most `MOST`, as dreams will be: without what a state leaves out.
+    Evenly out of all stretches, at most `MOST_FRAMES`, as dreams will be: without what a state leaves out.
 
     Raises:
         DataError: The episodes are too short for `FEWEST` clips.
@@ -45,7 +46,9 @@ def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[phys
             f"data: expected {FEWEST} stretches of {frames} frames to calibrate the verifier on, got {len(stretches)}; "
             "record longer episodes or more of them, or choose fewer frames"
         )
-    chosen = np.unique(np.linspace(0, len(stretches) - 1, min(MOST, len(stretches))).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(stretches) - 1, min(MOST_FRAMES // frames, len(stretches))).round().astype(int)
+    )
     states, actions = (np.stack([stretches[i][part] for i in chosen]) for part in (0, 1))
     return readout.clips(states, actions)
 
