@@ -8,6 +8,7 @@ from .calibrate import calibrate  # noqa: E402
 from .camera import Camera, Ground  # noqa: E402
 from .clip import MotionClip  # noqa: E402
 from .control_model import ControlModel  # noqa: E402
+from .dream_verifier import DreamVerifier  # noqa: E402
 from .errors import ClipError, TaskError  # noqa: E402
 from .estimator import StateEstimator, train_estimator  # noqa: E402
 from .film import film  # noqa: E402
@@ -16,6 +17,7 @@ from .identify import Identified, identify  # noqa: E402
 from .measure import SIGNALS  # noqa: E402
 from .real_clips import record_clips  # noqa: E402
 from .report import PhysicsReport  # noqa: E402
+from .state_motion import StateMotion  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
 from .tracker import (  # noqa: E402
     Ahead,
@@ -42,6 +44,7 @@ __all__ = [
     "ComputedTorque",
     "ControlModel",
     "Controller",
+    "DreamVerifier",
     "Features",
     "FrameVerifier",
     "Ground",
@@ -54,6 +57,7 @@ __all__ = [
     "SIGNALS",
     "SamplingMPC",
     "StateEstimator",
+    "StateMotion",
     "TaskEnv",
     "TaskError",
     "TaskSpec",
