@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 
@@ -158,6 +159,17 @@ class ProgressCallback(BaseCallback):
         episodes = self.model.ep_info_buffer or []
         numbers = {"return": sum(e["r"] for e in episodes) / len(episodes)} if episodes else {}
         self._progress(min(self.num_timesteps, self._total), self._total, numbers)
+
+
+class VerdictCallback(BaseCallback):
+    """Logs what a verifier says of the dreams, where one does: the typical score, and the share of impossible steps."""
+
+    def _on_step(self) -> bool:
+        infos = self.locals["infos"]
+        if "physics" in infos[0]:
+            self.logger.record_mean("dream/physics", float(np.median([info["physics"] for info in infos])))
+            self.logger.record_mean("dream/impossible", float(np.mean(["impossible" in info for info in infos])))
+        return True
 
 
 class StepCounter(BaseCallback):

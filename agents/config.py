@@ -102,12 +102,14 @@ class ImagineConfig(PPOConfig):
         denoise_steps: Denoising steps of each dreamed frame; None for the model's own number.
         starts: "any" recorded moment or only "initial" ones.
         device: Where the world model runs: "cpu", "cuda" or "auto".
+        verify: End a dream at a step that physics finds impossible; for models that dream states.
     """
 
     horizon: int | None = None
     denoise_steps: int | None = None
     starts: Literal["any", "initial"] = "any"
     device: str = "auto"
+    verify: bool = False
 
     def __post_init__(self) -> None:
         """Checks the ranges.

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from wmenv import InputError, envs, types
 
-from .callbacks import ProgressCallback, StepCounter, make_writers
+from .callbacks import ProgressCallback, StepCounter, VerdictCallback, make_writers
 from .config import DEFAULT_HORIZON, ImagineConfig, PPOConfig, with_options
 from .policy import Policy, PolicyConfig
 from .ppo import check_steps, learn
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from physics import DreamVerifier
     from wmenv import WorldModel
 
 
@@ -58,7 +59,8 @@ def imagine(
     from .vec_env import DreamVecEnv
 
     policy = start_policy(model, config, seed=seed, init=init, trained_on="dream")
-    env = DreamVecEnv(model, config.num_envs, **dream_options(model, config))
+    judged = {"verifier": make_verifier(model)} if config.verify else {}
+    env = DreamVecEnv(model, config.num_envs, **dream_options(model, config), **judged)
     return train_policy(
         policy, env, steps, out, config, seed=seed, tensorboard=tensorboard, wandb=wandb, progress=progress
     )
@@ -82,10 +84,10 @@ def train_policy(
     told = {"seed": seed, "steps": steps, **asdict(config)}
     writers = make_writers(out, told, tensorboard=tensorboard, wandb=wandb, before=before)
     policy.save(out)  # what lay in `out` is replaced only now that the arguments are known to be good
-    callbacks = [ProgressCallback(progress, steps)] if progress else []
     counter = StepCounter()
+    callbacks = [counter, VerdictCallback(), *([ProgressCallback(progress, steps)] if progress else [])]
     try:
-        learn(policy, env, steps, config, seed=seed, writers=writers, callbacks=[counter, *callbacks])
+        learn(policy, env, steps, config, seed=seed, writers=writers, callbacks=callbacks)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped after {counter.steps} steps; the policy so far is in {out}") from None
     finally:
@@ -134,6 +136,23 @@ def dream_options(model: WorldModel, config: ImagineConfig) -> dict[str, Any]:
     limit = model.config.max_episode_steps
     horizon = config.horizon or min(limit or DEFAULT_HORIZON, DEFAULT_HORIZON)
     return {"horizon": horizon, "steps": config.denoise_steps, "starts": config.starts, "device": config.device}
+
+
+def make_verifier(model: WorldModel) -> DreamVerifier:
+    """What judges the steps of the model's dreams.
+
+    Raises:
+        InputError: The model dreams frames.
+        TaskError: `physics` does not know the model's task.
+    """
+    if model.config.modality != "state":
+        raise InputError(
+            f"verify: expected a model that dreams states, got one of {model.config.modality}; "
+            "pictures do not tell velocities, so leave verify out"
+        )
+    from physics import DreamVerifier
+
+    return DreamVerifier(model.config.task)
 
 
 def load_model(model: WorldModel | str | Path, device: str = "auto") -> WorldModel:

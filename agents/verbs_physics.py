@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -64,8 +64,8 @@ class Verifierbench:
 
         from .machine import hardware, versions
 
-        chosen = {"tasks": self.tasks} if self.tasks else {}
-        config = BenchConfig(noise=self.noise, films=self.films, clips=self.clips, **chosen)
+        config = BenchConfig(noise=self.noise, films=self.films, clips=self.clips)
+        config = replace(config, tasks=self.tasks) if self.tasks else config
         about = {"command": self._command(), "hardware": hardware(), "versions": versions()}
         rows = run_verifierbench(config, self.out, progress=say, about=about)
         shown = 0.02 if 0.02 in self.noise else self.noise[0]

@@ -9,6 +9,7 @@ from .calibration import Calibration  # noqa: E402
 from .camera import Camera, Ground  # noqa: E402
 from .clip import MotionClip  # noqa: E402
 from .control_model import ControlModel  # noqa: E402
+from .dream_verifier import DreamVerifier  # noqa: E402
 from .errors import ClipError, TaskError  # noqa: E402
 from .estimator import StateEstimator, train_estimator  # noqa: E402
 from .film import film  # noqa: E402
@@ -17,7 +18,8 @@ from .identify import Identified, identify  # noqa: E402
 from .measure import SIGNALS  # noqa: E402
 from .real_clips import record_clips  # noqa: E402
 from .report import PhysicsReport  # noqa: E402
-from .state_readout import StateReadout, state_readout  # noqa: E402
+from .state_clips import clips_of_states  # noqa: E402
+from .state_motion import StateMotion  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
 from .tracker import (  # noqa: E402
     Ahead,
@@ -45,6 +47,7 @@ __all__ = [
     "ComputedTorque",
     "ControlModel",
     "Controller",
+    "DreamVerifier",
     "Features",
     "FrameVerifier",
     "Ground",
@@ -57,7 +60,7 @@ __all__ = [
     "SIGNALS",
     "SamplingMPC",
     "StateEstimator",
-    "StateReadout",
+    "StateMotion",
     "TaskEnv",
     "TaskError",
     "TaskSpec",
@@ -65,6 +68,7 @@ __all__ = [
     "Tracker",
     "World",
     "calibrate",
+    "clips_of_states",
     "ensemble",
     "film",
     "identify",
@@ -72,7 +76,6 @@ __all__ = [
     "record_clips",
     "register_task",
     "run_verifierbench",
-    "state_readout",
     "summary_tables",
     "task_ids",
     "track_clips",

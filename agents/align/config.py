@@ -114,13 +114,13 @@ class AlignConfig:
 
 
 _WHOLE = {
-    "updates": 1, "starts": 1, "lead": 0, "frames": 1, "denoise_steps": 1, "epochs": 1, "minibatches": 1, "real_rows": 1,
-    "real_frames": 2, "group": 1, "worlds": 1, "check_every": 1,
+    "updates": 1, "starts": 1, "group": 1, "lead": 0, "frames": 1, "denoise_steps": 1, "epochs": 1, "minibatches": 1,
+    "real_rows": 1, "real_frames": 2, "worlds": 1, "check_every": 1,
 }  # fmt: skip
 _NUMBERS = {
     "recorded": (0, math.inf), "random": (0, math.inf), "policy": (0, math.inf), "learning_rate": (0, 1),
     "critic_rate": (0, 1), "gamma": (0, 1), "trace": (0, 1), "denoise_discount": (0, 1), "clip": (1e-6, 10),
-    "noise_low": (1e-6, 10), "noise_high": (1e-6, 10), "reference_weight": (0, math.inf), "real_weight": (0, math.inf),
-    "noise": (0, 1), "world_spread": (0, 1), "best": (1e-3, 1), "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1),
-    "sensitivity_floor": (0, 1),
+    "noise_low": (1e-6, 10), "noise_high": (1e-6, 10), "reference_weight": (0, math.inf),
+    "real_weight": (0, math.inf), "noise": (0, 1), "world_spread": (0, 1), "best": (1e-3, 1),
+    "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1), "sensitivity_floor": (0, 1),
 }  # fmt: skip

@@ -73,7 +73,7 @@ class StateJudge:
     def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
         """See `Judge`."""
         states = self.model.tokenizer.decode(latents).double().cpu().numpy()
-        return self.verifier.verify(physics.state_readout(self.task).clips(states, actions))
+        return self.verifier.verify(physics.clips_of_states(self.task, states, actions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[phys
     Raises:
         DataError: The episodes are too short for `FEWEST` clips.
     """
-    readout = physics.state_readout(task)
     stretches = [
         (episode.state[first : first + frames], episode.action[first : first + frames - 1])
         for episode in episodes
@@ -50,7 +49,7 @@ def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[phys
         np.linspace(0, len(stretches) - 1, min(MOST_FRAMES // frames, len(stretches))).round().astype(int)
     )
     states, actions = (np.stack([stretches[i][part] for i in chosen]) for part in (0, 1))
-    return readout.clips(states, actions)
+    return physics.clips_of_states(task, states, actions)
 
 
 def centred_worlds(clips: Sequence[physics.MotionClip], config: AlignConfig) -> tuple[physics.World, ...]:

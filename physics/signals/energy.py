@@ -46,7 +46,6 @@ def _motor_forces(clips: ClipBatch) -> Array:
 
 def _forces(clips: ClipBatch, control: Array) -> Array:
     b, t = control.shape[:2]
-    states = (each[:, :-1].reshape(b * t, -1) for each in (clips.qpos, clips.qvel))
-    control = control.reshape(b * t, -1)
-    (force,) = forward(clips.m.model, ("qfrc_actuator",), *states, control, stage=mujoco.mjtStage.mjSTAGE_ACC)
+    qpos, qvel, ctrl = (each.reshape(b * t, -1) for each in (clips.qpos[:, :-1], clips.qvel[:, :-1], control))
+    (force,) = forward(clips.m.model, ("qfrc_actuator",), qpos, qvel, ctrl, stage=mujoco.mjtStage.mjSTAGE_ACC)
     return force.reshape(b, t, -1)

@@ -95,3 +95,14 @@ def test_a_divergence_is_flagged_from_its_step_on_and_stays_in_its_row() -> None
     assert np.isfinite(out.qpos).all() and np.isfinite(out.qvel).all()
     assert not out.diverged[1].any()
     assert np.array_equal(out.qpos[1], Simulator(m, 2, 1).rollout(qpos, qvel, action).qpos[1])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_robot_of_one_tree_moves_alike_without_islands(task: str) -> None:
+    m, island = control_model(task), int(mujoco.mjtDisableBit.mjDSBL_ISLAND)
+    assert bool(m.model.opt.disableflags & island) == (m.model.ntree == 1)
+    model = m.model.__copy__()
+    model.opt.disableflags &= ~island
+    start = _starts(task, 8, 24)
+    with_islands, without = (Simulator(each, 8).rollout(*start) for each in (replace(m, model=model), m))
+    assert np.array_equal(with_islands.qpos, without.qpos) and np.array_equal(with_islands.qvel, without.qvel)

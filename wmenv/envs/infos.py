@@ -20,6 +20,12 @@ def start_info(start: Array, index: Array, num_envs: int) -> dict[str, Array]:
     return {"start": starts, "_start": begun}
 
 
+def verdict_info(score: Array, impossible: NDArray[np.bool_]) -> dict[str, Array]:
+    """What a verifier said of each row's step (N,), and which of them were impossible, if any were."""
+    info = {"physics": score, "_physics": np.ones(len(score), dtype=bool)}
+    return info | ({"impossible": impossible, "_impossible": impossible.copy()} if impossible.any() else {})
+
+
 def end_info(obs: Array, step_info: dict[str, Any], ended: NDArray[np.bool_]) -> dict[str, Any]:
     """What SAME_STEP autoreset keeps of the rows `ended` (N,): their last observations and infos.
 

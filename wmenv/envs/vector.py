@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
 from .core import CoreState, clone, fork_row
-from .infos import end_info, start_info
+from .infos import end_info, start_info, verdict_info
 from .invariant import map_rows
 from .model import device_of, resolve_model
 from .snapshot import DreamSnapshot, check_snapshot
@@ -33,8 +33,8 @@ class DreamVectorEnv(VectorEnv):
     not finite is truncated, its reward is 0, and `info["diverged"]` marks it.
 
     With a verifier, `info["physics"]` (N,) says of each row's step how far it is from what is possible; 1.0 is as good
-    as real. A row whose score passes `truncate_above`, or is not finite, counts as not having taken the step: it is
-    truncated, its reward is 0 and its observation stays what it was, so that no value of an impossible state is learnt.
+    as real. A row whose score passes `truncate_above`, or is not finite, is marked by `info["impossible"]` and has not
+    taken the step: it is truncated with reward 0, and its observation stays what it was.
 
     Args:
         model: a folder written by `WorldModel.save_pretrained`, or a world model.
@@ -49,7 +49,7 @@ class DreamVectorEnv(VectorEnv):
         render_mode: "rgb_array" for frame models.
         max_episode_steps: Gymnasium's name for an upper bound on `horizon`.
         verifier: judges every step, such as `physics.DreamVerifier(task)`; None: nothing does.
-        truncate_above: what a score must pass to be impossible; None: scores are shown, and nothing follows from them.
+        truncate_above: what a score must pass to be impossible; None: scores are only shown.
 
     Raises:
         InputError: if an option is out of range.
@@ -185,7 +185,7 @@ class DreamVectorEnv(VectorEnv):
             score = self._judge.score(last[1], action.cpu().numpy(), self._judge.look(out.state), diverged)
             cut = self._judge.impossible(score)
             obs[cut], reward[cut], terminated[cut], truncated[cut] = last[0][cut], 0.0, False, True
-            info |= {"physics": score, "_physics": np.ones(self.num_envs, dtype=bool)}
+            info |= verdict_info(score, cut)
         ended = terminated | truncated
         if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
             self._state, info = self._autoreset(out.state, obs, ended, info)

@@ -124,6 +124,7 @@ def test_an_impossible_step_is_not_taken_and_other_rows_do_not_notice() -> None:
             assert reward[1] == 0
             assert np.array_equal(info["final_obs"][1], last[1])
             assert info["final_info"]["physics"][1] > 100
+            assert info["final_info"]["impossible"].tolist() == [False, True, False]
             assert (info["physics"][[0, 2]] < 100).all()
             assert not np.array_equal(obs[1], last[1]), "a new episode has begun"
             assert info["_start"].tolist() == [False, True, False]
@@ -135,6 +136,7 @@ def test_bounds_of_the_score() -> None:
         envs = judged(3, np.array([1.0, 2.0, 3.0]), truncate_above=bound)
         *_, truncated, info = envs.step(ZERO)
         assert truncated.tolist() == cut
+        assert info.get("final_info", {}).get("impossible", np.zeros(3, bool)).tolist() == cut
         assert info["physics"].tolist() == [1, 2, 3]
     envs = judged(3, [1, 2, 99])
     assert envs.step(ZERO)[3].tolist() == [False, False, True], "whole numbers in a list, and the bound by default"
