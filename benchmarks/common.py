@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 from agents.machine import hardware, versions
 
@@ -49,33 +50,22 @@ def write(name: str, rows: Sequence[Mapping[str, Value]], *, notes: str = "", fo
 
 
 def append_result(
-    name: str,
-    *,
-    task: str,
-    modality: str,
-    seed: int,
-    returns: Mapping[str, Mapping[str, float]],
-    command: str,
-    folder: Path = FOLDER.parent / "results",
-    **more: Value,
+    name: str, *, task: str, seed: int, command: str, folder: Path = FOLDER.parent / "results", **more: Any
 ) -> Path:
-    """Appends one finished run to results/`name`.jsonl, from which README's results table is made.
+    """Appends one finished run to results/`name`.jsonl, from which tables are made; see results/README.md.
 
     Args:
         name: File name without its ending.
         task: The task's id.
-        modality: "frames" or "state".
         seed: The run's seed.
-        returns: By arm (see results/README.md): mean, sem and episodes on the real task.
         command: What a reader types to repeat it.
         folder: Where the file lies.
-        **more: `real_steps`, `policy_steps`, `note` and whatever else the record should hold.
+        **more: What was measured, as JSON values.
 
     Returns:
         The file's path.
     """
-    row = {"task": task, "modality": modality, "seed": seed, **more, "returns": returns, "command": command}
-    row |= {"hardware": hardware(), "versions": versions()}
+    row = {"task": task, "seed": seed, **more, "command": command, "hardware": hardware(), "versions": versions()}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.jsonl"
     with path.open("a", encoding="utf-8") as file:

@@ -54,7 +54,7 @@ def align(
         out: Folder of the tuned model; also gets `metrics.jsonl` with a row a round.
         config: Options; None for the defaults.
         seed: Of everything that is drawn.
-        policy: Acts in `config.policy` of the dreams.
+        policy: Acts in `config.policy_share` of the dreams.
         verifier: Grades the dreams; None: V, made of the recording (see `agents.align.verifiers`), or for frames the
             shipped estimator's.
         device: "cpu", "cuda" or "auto".
@@ -66,7 +66,7 @@ def align(
         The tuned model, and the figures of what was given and of what it has become.
 
     Raises:
-        InputError: The verifier or the data are another task's, or `config.policy` is above 0 without a policy.
+        InputError: The verifier or the data are another task's, or `config.policy_share` is above 0 without a policy.
         DataError: The recording is too short.
         TrainingError: A reward is not finite; what was done so far is kept in `out`.
         CheckpointError: `out` holds the state of another run.
@@ -74,8 +74,8 @@ def align(
     config, out = config or AlignConfig(), Path(out)
     given = load_model(model, device)
     store = EpisodeStore.open(data, task=given.config.task)
-    if (config.policy > 0) != (policy is not None):
-        raise InputError("policy: expected a policy with a share above 0, or neither; give policy= and config.policy")
+    if (config.policy_share > 0) != (policy is not None):
+        raise InputError("policy: expected a policy with a share above 0, or neither; give policy= and policy_share=")
     if isinstance(policy, (str, Path)):
         policy = Policy.load(policy)
     tuned = copy.deepcopy(given)
@@ -163,13 +163,13 @@ def _driver(model: WorldModel, config: AlignConfig, policy: Any) -> Callable[[to
 
     def make(generator: torch.Generator) -> Driver:
         drivers: list[tuple[Driver, float]] = [
-            (Recorded(), config.recorded),
-            (Random(c.action_dim, generator), config.random),
+            (Recorded(), config.recorded_share),
+            (Random(c.action_dim, generator), config.random_share),
         ]
         if policy is not None:
             reading = policy.reading(model)
             reading.seed(int(torch.randint(2**62, (), generator=generator)))
-            drivers.append((Acting(reading, c.action_low, c.action_high), config.policy))
+            drivers.append((Acting(reading, c.action_low, c.action_high), config.policy_share))
         return Mixture(drivers)
 
     return make

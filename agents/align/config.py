@@ -29,9 +29,9 @@ class AlignConfig:
         lead: A start lies up to so many frames within a dream that began where a real episode was.
         frames: T, frames of a dream that are judged.
         denoise_steps: S, of each frame; None for the model's own number.
-        recorded, random, policy: Shares of the dreams that are driven by recorded actions, random ones and a policy.
+        recorded_share, random_share, policy_share: Of the dreams, driven by recorded actions, random ones, a policy.
         epochs, minibatches: Passes over a round's dreams, and parts that each is cut into.
-        learning_rate: Of the generator.
+        learning_rate: Of the generator at the start; it falls linearly to 0.
         critic_rate: Of the critic and of the noise's size.
         gamma: Discount per frame.
         trace: Lambda of generalised advantage estimation.
@@ -54,30 +54,30 @@ class AlignConfig:
     """
 
     method: Method = "rlpf"
-    updates: int = 60
+    updates: int = 100
     starts: int = 256
     group: int = 8
     lead: int = 24
     frames: int = 1
     denoise_steps: int | None = None
-    recorded: float = 0.5
-    random: float = 0.5
-    policy: float = 0.0
+    recorded_share: float = 0.5
+    random_share: float = 0.5
+    policy_share: float = 0.0
     epochs: int = 2
     minibatches: int = 2
-    learning_rate: float = 2e-5
+    learning_rate: float = 3e-4
     critic_rate: float = 1e-3
-    gamma: float = 0.5
+    gamma: float = 0.0
     trace: float = 0.9
     denoise_discount: float = 0.99
     clip: float = 0.2
     noise_low: float = 0.02
     noise_high: float = 0.08
     reference_weight: float = 0.0
-    real_weight: float = 1.0
+    real_weight: float = 30.0
     real_rows: int = 32
     real_frames: int = 8
-    noise: float = 0.01
+    noise: float = 0.003
     worlds: int = 4
     world_spread: float = 0.05
     best: float = 0.25
@@ -85,7 +85,7 @@ class AlignConfig:
     gate: float = 0.02
     energy_floor: float = 0.9
     sensitivity_floor: float = 0.8
-    check_every: int = 5
+    check_every: int = 10
 
     def __post_init__(self) -> None:
         """Checks the ranges.
@@ -105,8 +105,8 @@ class AlignConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise InputError(f"{name}: expected a number in [{low}, {high}], got {value!r}")
-        if self.recorded + self.random + self.policy <= 0:
-            raise InputError("recorded, random, policy: expected shares above 0, got none; who is to act?")
+        if self.recorded_share + self.random_share + self.policy_share <= 0:
+            raise InputError("recorded_share, random_share, policy_share: expected some above 0, got 0; who is to act?")
         if self.noise_low > self.noise_high:
             raise InputError(f"noise_low: expected at most noise_high = {self.noise_high}, got {self.noise_low}")
         if self.lead and self.starts % EACH:
@@ -118,8 +118,9 @@ _WHOLE = {
     "real_rows": 1, "real_frames": 2, "worlds": 1, "check_every": 1,
 }  # fmt: skip
 _NUMBERS = {
-    "recorded": (0, math.inf), "random": (0, math.inf), "policy": (0, math.inf), "learning_rate": (0, 1),
-    "critic_rate": (0, 1), "gamma": (0, 1), "trace": (0, 1), "denoise_discount": (0, 1), "clip": (1e-6, 10),
+    "recorded_share": (0, math.inf), "random_share": (0, math.inf), "policy_share": (0, math.inf),
+    "learning_rate": (0, 1), "critic_rate": (0, 1), "gamma": (0, 1), "trace": (0, 1),
+    "denoise_discount": (0, 1), "clip": (1e-6, 10),
     "noise_low": (1e-6, 10), "noise_high": (1e-6, 10), "reference_weight": (0, math.inf),
     "real_weight": (0, math.inf), "noise": (0, 1), "world_spread": (0, 1), "best": (1e-3, 1),
     "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1), "sensitivity_floor": (0, 1),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
@@ -74,6 +74,11 @@ class Rounds:
     folder: Path
     identity: dict[str, Any]
     report: Report
+    _share: float = field(default=1.0, init=False)  # of the learning rates that the guards have left
+    _rates: list[float] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._rates = [group["lr"] for group in self.learner.optimizer.param_groups]
 
     def run(self) -> tuple[Figures, Figures]:
         """All rounds that are left; the figures of the model that was given and of what it has become.
@@ -89,6 +94,7 @@ class Rounds:
         good = self._state()
         for number in range(begin, config.updates):
             started = time.monotonic()
+            self._set_rates(1 - number / config.updates)
             row = self._round(number)
             if (number + 1) % config.check_every == 0 or number + 1 == config.updates:
                 now = figures(model, self.real)
@@ -96,8 +102,7 @@ class Rounds:
                 taken_back = taken_back + 1 if tripped else 0
                 if tripped:
                     self._load(good)
-                    for group in self.learner.optimizer.param_groups:
-                        group["lr"] /= 2
+                    self._share /= 2
                     now = figures(model, self.real)
                 good = self._state()
                 self._save(number + 1, good)
@@ -130,6 +135,11 @@ class Rounds:
         lost = self.learner.update(dreams, grades, generator)
         return summary(grades) | {f"loss/{name}": value for name, value in lost.items()}
 
+    def _set_rates(self, left: float) -> None:
+        """They fall linearly: what PPO explores with late in a run is finer than what it corrects early."""
+        for group, rate in zip(self.learner.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * left * self._share
+
     def _reward(self, generator: torch.Generator) -> Reward:
         if self.config.method == "binary":
             return binary
@@ -147,7 +157,6 @@ class Rounds:
     def _state(self) -> dict[str, Tensor]:
         tensors = {f"module.{n}": t.detach().clone() for n, t in self.learner.module.state_dict().items()}
         for g, group in enumerate(self.learner.optimizer.param_groups):
-            tensors[f"rate.{g}"] = torch.tensor(group["lr"], dtype=torch.float64)
             for i, parameter in enumerate(group["params"]):
                 for name, value in self.learner.optimizer.state.get(parameter, {}).items():
                     tensors[f"optimizer.{g}.{i}.{name}"] = torch.as_tensor(value).clone()
@@ -157,7 +166,6 @@ class Rounds:
         module = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
         checkpoint.load_tensors(self.learner.module, module, self.folder)
         for g, group in enumerate(self.learner.optimizer.param_groups):
-            group["lr"] = float(tensors[f"rate.{g}"])
             for i, parameter in enumerate(group["params"]):
                 start = f"optimizer.{g}.{i}."
                 own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
@@ -165,7 +173,8 @@ class Rounds:
         self.learner.model.forget_pages()
 
     def _save(self, done: int, tensors: dict[str, Tensor]) -> None:
-        checkpoint.write_checkpoint(self.folder, {"identity": self.identity, "done": done}, tensors, stem=STEM)
+        description = {"identity": self.identity, "done": done, "share": self._share}
+        checkpoint.write_checkpoint(self.folder, description, tensors, stem=STEM)
 
     def _restore(self) -> int:
         if not (self.folder / f"{STEM}.json").exists():
@@ -180,6 +189,7 @@ class Rounds:
         if type(done) is not int or not 0 <= done <= self.config.updates:
             raise CheckpointError(f"{self.folder / STEM}.json: done: expected 0 to {self.config.updates}, got {done!r}")
         self._load(tensors)
+        self._share = float(description["share"])
         return done
 
 

@@ -39,10 +39,10 @@ def test_a_model_that_was_poor_is_not_to_blame() -> None:
     [
         ({"method": "magic"}, "method"),
         ({"updates": 0}, "updates"),
-        ({"dreams": 3}, "group"),
+        ({"starts": 3}, "starts"),
         ({"gamma": 1.5}, "gamma"),
         ({"clip": float("nan")}, "clip"),
-        ({"recorded": 0, "random": 0}, "recorded, random, policy"),
+        ({"recorded_share": 0, "random_share": 0}, "recorded_share, random_share, policy_share"),
         ({"noise_low": 0.2, "noise_high": 0.1}, "noise_low"),
         ({"denoise_steps": True}, "denoise_steps"),
     ],

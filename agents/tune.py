@@ -1,0 +1,79 @@
+"""`wmenv align`: tunes a world model by physics, examines it beside the one it came from, and writes both down."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wmenv import EpisodeStore, InputError, atomic
+
+from .align import AlignConfig, align
+from .align.verifiers import centred_worlds, real_clips
+from .examine import FRAMES, Examiner
+from .imagine import load_model
+from .machine import hardware, versions
+from .progress import Progress
+from .record import record
+from .tuning_page import render
+
+RECORDED_STEPS = 4_000
+PAGE, FIGURES = "align.html", "align.json"
+
+
+def tune(
+    model: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    task: str | None = None,
+    config: AlignConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Tunes a model and writes `align.json` and `align.html` beside it.
+
+    Args:
+        model: Folder of the model.
+        out: Folder of the tuned model.
+        data: Folder of the recording that it learned from; None: some is recorded now, with random actions.
+        task: The real task to record, if `data` is None; it must be the model's.
+        config: Options.
+        seed: Of everything.
+        progress: Told how far it is.
+        **options: Further ones of `agents.align.align`.
+
+    Returns:
+        What is in `align.json`.
+
+    Raises:
+        InputError: `task` is not the model's.
+    """
+    config, out, begun = config or AlignConfig(), Path(out), time.monotonic()
+    given = load_model(model)
+    if task is not None and task != given.config.task:
+        raise InputError(f"task: expected {given.config.task}, which the model dreams, got {task}")
+    if data is None:
+        data = out / "data"
+        obs: Any = given.config.modality
+        record(given.config.task, RECORDED_STEPS, "random", data, obs=obs, seed=seed)
+    tuned, before, after = align(given, data, out, config=config, seed=seed, progress=progress, **options)
+    content: dict[str, Any] = {
+        "task": given.config.task,
+        "modality": given.config.modality,
+        "method": config.method,
+        "seed": seed,
+        "config": asdict(config),
+        "figures": {"before": before._asdict(), "after": after._asdict()},
+    }
+    if given.config.modality == "state":
+        episodes = EpisodeStore.open(data, task=given.config.task).load()
+        clips = real_clips(given.config.task, episodes, FRAMES + 1)
+        examiner = Examiner(given, episodes, centred_worlds(clips, config))
+        content |= {"before": examiner.examine(given), "after": examiner.examine(tuned)}
+    content |= {"wall_seconds": round(time.monotonic() - begun), "hardware": hardware(), "versions": versions()}
+    atomic.write_json(out / FIGURES, content)
+    atomic.write_bytes(out / PAGE, render(content).encode())
+    return content

@@ -1,0 +1,105 @@
+"""The page that `wmenv align` writes: what a tuned model gained and lost, from `align.json` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from . import charts
+from .charts import Line, number
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page as HTML; `content` is what `agents.tune.tune` returns."""
+    task = content["task"].removeprefix("wmenv/")
+    style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
+    sections = [_head(content, task), _figures(content["figures"])]
+    if "after" in content:
+        sections += [_verdicts(content), _fired(content), _horizon(content)]
+    sections.append(_how(content))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(task)}: tuned by physics</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(sections)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(content: Mapping[str, Any], task: str) -> str:
+    kicker = f'<p class="kicker">{escape(task)} · {escape(content["method"])} · seed {content["seed"]}</p>\n'
+    if "after" not in content:
+        return f"{kicker}<h1>A dream, tuned by physics</h1>"
+    before, after = content["before"], content["after"]
+    lede = (
+        f"Of the frames that the model dreams, {_share(before['V']['violations'])} looked like none of the real ones "
+        f"to the verifier before, and <b>{_share(after['V']['violations'])}</b> do now. To a judge that it never "
+        f"saw they were {_share(before['J']['violations'])} and are <b>{_share(after['J']['violations'])}</b>."
+    )
+    return f'{kicker}<h1>A dream, tuned by physics</h1>\n<p class="lede">{lede}</p>'
+
+
+def _verdicts(content: Mapping[str, Any]) -> str:
+    rows = []
+    for key, says in (
+        ("violations", "frames that no real one looks like"),
+        ("plausible", "clips that could be real"),
+    ):
+        cells = [_share(content[when][world][key]) for world in ("V", "J") for when in ("before", "after")]
+        rows.append([says, *cells])
+    rows.append(
+        ["clip score, median (1: as good as real)"]
+        + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in ("before", "after")]
+    )
+    head = ["", "V before", "V after", "J before", "J after"]
+    gap = f"Clips that could be real to V, less those to J: {100 * content['after']['gap']:+.0f} points."
+    return f"<h2>Two judges</h2>\n{_table(head, rows)}\n<p>{gap}</p>"
+
+
+def _fired(content: Mapping[str, Any]) -> str:
+    before, after = content["before"]["V"]["fired"], content["after"]["V"]["fired"]
+    names = sorted({*before, *after}, key=lambda name: -before.get(name, 0.0))
+    rows = [[name.replace("_", " "), _share(before.get(name, 0)), _share(after.get(name, 0))] for name in names]
+    said = "<p>Clips in which a signal went beyond what real clips show.</p>"
+    return f"<h2>What is wrong with them</h2>\n{said}\n{_table(['signal', 'before', 'after'], rows)}"
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    says = {
+        "kept_loss": "loss on held-out real data",
+        "energy": "motion, in units of real clips'",
+        "sensitivity": "sensitivity to the action, in usual changes",
+        "diversity": "diversity, in units of real clips'",
+    }
+    rows = [[text, *(number(figures[when][name]) for when in ("before", "after"))] for name, text in says.items()]
+    return f"<h2>Nothing lost</h2>\n{_table(['', 'before', 'after'], rows)}"
+
+
+def _horizon(content: Mapping[str, Any]) -> str:
+    lines = [
+        Line(name=when, x=content[when]["horizon"]["horizons"], y=content[when]["horizon"]["one_dream"], role=role)
+        for when, role in (("before", "plain"), ("after", "dream"))
+    ]
+    chart = charts.line_chart(lines, x_label="step", y_label="error on held-out real clips, 1: guessing the mean")
+    return f"<h2>How far it can be trusted</h2>\n<figure>{chart}</figure>"
+
+
+def _how(content: Mapping[str, Any]) -> str:
+    hardware = ", ".join(str(value) for value in content["hardware"].values())
+    options = ", ".join(f"{name} {value}" for name, value in content["config"].items())
+    return (
+        f"<footer><p>{charts.duration(content['wall_seconds'])} on {escape(hardware)}.</p>"
+        f"<details><summary>Options</summary><p>{escape(options)}</p></details></footer>"
+    )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f}%"

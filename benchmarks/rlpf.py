@@ -1,0 +1,165 @@
+"""The study behind docs/alignment.md: RLPF against other ways to spend the same verdicts and gradient steps.
+
+For each task and seed: some steps are recorded in the hidden world D, a small world model learns from them, and every
+method tunes a copy of it. The verifier's worlds are centred on what identification finds in the recording. Each tuned
+model is examined under V and under the judge J, on held-out real clips of D, and by PPO that learns in its dreams and
+meets D.
+
+`python -m benchmarks.rlpf` resumes where it was killed and appends a row to results/rlpf.jsonl per finished method;
+`--tasks`, `--seeds` and `--methods` choose some, `--threads 1` lets two share a machine of two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from agents.align import AlignConfig, align
+from agents.align.verifiers import centred_worlds, real_clips
+from agents.config import ImagineConfig
+from agents.evaluate import evaluate
+from agents.examine import FRAMES, Examiner
+from agents.imagine import imagine
+from agents.record import record
+from benchmarks.common import FOLDER, append_result
+from physics import World
+from physics.worlds.data import DATA_WORLD
+from wmenv import EpisodeStore, WorldModel
+from wmenv.presets import PRESETS
+from wmenv.train import train
+
+RESULTS = FOLDER.parent / "results" / "rlpf.jsonl"
+RUNS = FOLDER.parent / "runs" / "rlpf"
+EPISODES = 50
+SMALL = replace(PRESETS["tiny"], width=96, depth=2, heads=3, steps=1500, rate=2e-3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """How one task is studied.
+
+    Attributes:
+        task: Gymnasium id.
+        record_steps: Recorded in D; few, since physics has most to say where data are scarce.
+        behaviour: What acts in the recording.
+        imagine_steps: Dreamed by PPO in each tuned model.
+        horizon: Steps after which its dreams are truncated.
+    """
+
+    task: str
+    record_steps: int
+    behaviour: str
+    imagine_steps: int
+    horizon: int
+
+
+STUDIES = (
+    Study(task="wmenv/Reacher-v0", record_steps=2_000, behaviour="random:4", imagine_steps=150_000, horizon=50),
+    Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="random:4", imagine_steps=150_000, horizon=100),
+    Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="random:4", imagine_steps=150_000, horizon=100),
+)
+UPDATES = 200
+WHOLE = {"lead": 0, "frames": 24, "updates": UPDATES}  # judged as clips: about as many frames a round as `rlpf` has
+ARMS: dict[str, AlignConfig | None] = {
+    "none": None,
+    "rlpf": AlignConfig(updates=UPDATES),
+    "supervised": AlignConfig(method="supervised", updates=UPDATES),
+    "filter": AlignConfig(method="filter", starts=84, group=1, **WHOLE),
+    "binary": AlignConfig(method="binary", starts=42, group=2, gamma=0.9, **WHOLE),
+    "grpo": AlignConfig(method="grpo", starts=10, group=8, **WHOLE),
+    "random": AlignConfig(method="random", updates=UPDATES),
+}
+
+
+def finished(path: Path = RESULTS) -> set[tuple[str, int, str]]:
+    """The (task, seed, method) that have their row."""
+    if not path.exists():
+        return set()
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {(row["task"], row["seed"], row["arm"]) for row in rows}
+
+
+def base(study: Study, seed: int) -> tuple[WorldModel, Path]:
+    """The recording in D and the model that learned from it; made once."""
+    folder = RUNS / study.task.split("/")[-1] / f"seed-{seed}"
+    data, model = folder / "data", folder / "model"
+    if not (folder / "recorded").exists():
+        world = DATA_WORLD.to_dict()
+        record(study.task, study.record_steps, study.behaviour, data, obs="state", seed=100 * seed, world=world)
+        (folder / "recorded").touch()
+    if not (model / "config.json").exists() or (model / "training").exists():
+        train(data, model, preset=SMALL, seed=seed)
+    return WorldModel.from_pretrained(model), data
+
+
+def run(study: Study, seed: int, arm: str) -> None:
+    """One method from the base model to its row."""
+    begun = time.monotonic()
+    given, data = base(study, seed)
+    folder, config = data.parent / arm, ARMS[arm]
+    model = given if config is None else align(given, data, folder / "model", config=config, seed=seed)[0]
+    tuned = time.monotonic() - begun
+    episodes = EpisodeStore.open(data).load()
+    centre = folder.parent / "worlds.json"
+    if not centre.exists():
+        worlds = centred_worlds(real_clips(study.task, episodes, FRAMES + 1), AlignConfig())
+        centre.write_text(json.dumps([world.to_dict() for world in worlds]), encoding="utf-8")
+    worlds = [World.from_dict(world) for world in json.loads(centre.read_text(encoding="utf-8"))]
+    found = Examiner(given, episodes, worlds, noise=0.01).examine(model)
+    policy = imagine(
+        model,
+        study.imagine_steps,
+        folder / "policy",
+        config=ImagineConfig(horizon=study.horizon),
+        seed=seed,
+    )
+    real = evaluate(policy, task=study.task, episodes=EPISODES, world=DATA_WORLD.to_dict())
+    dreamed = evaluate(policy, model=model, episodes=EPISODES)
+    append_result(
+        "rlpf",
+        task=study.task,
+        seed=seed,
+        arm=arm,
+        command="python -m benchmarks.rlpf",
+        real_return={"mean": real.mean, "sem": real.sem},
+        dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
+        examined=found,
+        study=asdict(study),
+        config=None if config is None else asdict(config),
+        threads=torch.get_num_threads(),
+        tuning_seconds=round(tuned),
+        wall_seconds=round(time.monotonic() - begun),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="*", default=[s.task for s in STUDIES], help="ids to run")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="seeds to run")
+    parser.add_argument("--methods", nargs="*", default=list(ARMS), help="of " + ", ".join(ARMS))
+    parser.add_argument("--threads", type=int, default=None, help="torch threads")
+    options = parser.parse_args(arguments)
+    for name, known in (("tasks", {s.task for s in STUDIES}), ("methods", set(ARMS))):
+        if unknown := set(getattr(options, name)) - known:
+            parser.error(f"--{name}: expected some of {sorted(known)}, got {sorted(unknown)}")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    for seed in options.seeds:
+        for study in STUDIES:
+            for arm in options.methods:
+                if study.task in options.tasks and (study.task, seed, arm) not in finished():
+                    run(study, seed, arm)
+                    print(f"{study.task}, seed {seed}, {arm}: done", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
