@@ -24,7 +24,8 @@ from .align.grading import Judge, StateJudge, dense, grade
 from .align.real_data import RealData
 from .align.verifiers import real_clips
 
-DREAMS, FRAMES, SEED = 128, 32, 73
+DREAMS, FRAMES, SEED = 128, 24, 73
+NOISE = 0.01  # errors of dreamed states, in spreads of real ones, that are not held against a dream
 HORIZON = 64
 
 
@@ -34,19 +35,16 @@ class Examiner:
     Args:
         model: Any of them; says how the recording is parted and what the dreams are of.
         episodes: The recording, in the order in which it was recorded.
-        worlds: V's.
-        noise: As V has it.
+        worlds: V's, the centre first.
     """
 
-    def __init__(
-        self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World], noise: float
-    ) -> None:
+    def __init__(self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World]) -> None:
         self._episodes = list(episodes)
         self._real = RealData.of(model, self._episodes)
         task, clips = model.config.task, real_clips(model.config.task, self._episodes, FRAMES + 1)
         self._verifiers = {
             name: physics.MotionVerifier(
-                task, calibration=physics.calibrate(clips, noise=noise, worlds=around), worlds=around
+                task, calibration=physics.calibrate(clips, noise=NOISE, worlds=around), worlds=around
             )
             for name, around in (("V", worlds[:1]), ("J", (judging_world(task),)))
         }

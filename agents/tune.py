@@ -10,8 +10,8 @@ from typing import Any
 from wmenv import EpisodeStore, InputError, atomic
 
 from .align import AlignConfig, align
-from .align.verifiers import centred_worlds, real_clips
-from .examine import FRAMES, Examiner
+from .align.verifiers import centred_worlds
+from .examine import Examiner
 from .imagine import load_model
 from .machine import hardware, versions
 from .progress import Progress
@@ -70,8 +70,8 @@ def tune(
     }
     if given.config.modality == "state":
         episodes = EpisodeStore.open(data, task=given.config.task).load()
-        clips = real_clips(given.config.task, episodes, FRAMES + 1)
-        examiner = Examiner(given, episodes, centred_worlds(clips, config))
+        worlds = centred_worlds(given.config.task, episodes, config)
+        examiner = Examiner(given, episodes, worlds)
         content |= {"before": examiner.examine(given), "after": examiner.examine(tuned)}
     content |= {"wall_seconds": round(time.monotonic() - begun), "hardware": hardware(), "versions": versions()}
     atomic.write_json(out / FIGURES, content)

@@ -22,14 +22,13 @@ from pathlib import Path
 import torch
 
 from agents.align import AlignConfig, align
-from agents.align.verifiers import centred_worlds, real_clips
+from agents.align.verifiers import centred_worlds, real_clips, rewarding_verifier
 from agents.config import ImagineConfig
 from agents.evaluate import evaluate
-from agents.examine import FRAMES, Examiner
+from agents.examine import Examiner
 from agents.imagine import imagine
 from agents.record import record
 from benchmarks.common import FOLDER, append_result
-from physics import World
 from physics.worlds.data import DATA_WORLD
 from wmenv import EpisodeStore, WorldModel
 from wmenv.presets import PRESETS
@@ -61,9 +60,9 @@ class Study:
 
 
 STUDIES = (
-    Study(task="wmenv/Reacher-v0", record_steps=2_000, behaviour="random:4", imagine_steps=150_000, horizon=50),
-    Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="random:4", imagine_steps=150_000, horizon=100),
-    Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="random:4", imagine_steps=150_000, horizon=100),
+    Study(task="wmenv/Reacher-v0", record_steps=2_000, behaviour="explore", imagine_steps=150_000, horizon=50),
+    Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
+    Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
 )
 UPDATES = 200
 WHOLE = {"lead": 0, "frames": 24, "updates": UPDATES}  # judged as clips: about as many frames a round as `rlpf` has
@@ -99,44 +98,60 @@ def base(study: Study, seed: int) -> tuple[WorldModel, Path]:
     return WorldModel.from_pretrained(model), data
 
 
-def run(study: Study, seed: int, arm: str) -> None:
-    """One method from the base model to its row."""
-    begun = time.monotonic()
-    given, data = base(study, seed)
-    folder, config = data.parent / arm, ARMS[arm]
-    model = given if config is None else align(given, data, folder / "model", config=config, seed=seed)[0]
-    tuned = time.monotonic() - begun
-    episodes = EpisodeStore.open(data).load()
-    centre = folder.parent / "worlds.json"
-    if not centre.exists():
-        worlds = centred_worlds(real_clips(study.task, episodes, FRAMES + 1), AlignConfig())
-        centre.write_text(json.dumps([world.to_dict() for world in worlds]), encoding="utf-8")
-    worlds = [World.from_dict(world) for world in json.loads(centre.read_text(encoding="utf-8"))]
-    found = Examiner(given, episodes, worlds, noise=0.01).examine(model)
-    policy = imagine(
-        model,
-        study.imagine_steps,
-        folder / "policy",
-        config=ImagineConfig(horizon=study.horizon),
-        seed=seed,
-    )
-    real = evaluate(policy, task=study.task, episodes=EPISODES, world=DATA_WORLD.to_dict())
-    dreamed = evaluate(policy, model=model, episodes=EPISODES)
-    append_result(
-        "rlpf",
-        task=study.task,
-        seed=seed,
-        arm=arm,
-        command="python -m benchmarks.rlpf",
-        real_return={"mean": real.mean, "sem": real.sem},
-        dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
-        examined=found,
-        study=asdict(study),
-        config=None if config is None else asdict(config),
-        threads=torch.get_num_threads(),
-        tuning_seconds=round(tuned),
-        wall_seconds=round(time.monotonic() - begun),
-    )
+class Bench:
+    """What all methods of one task and seed share: the base model, its recording, the verifier and the examiner.
+
+    Args:
+        study: The task.
+        seed: Of the recording and the base model.
+    """
+
+    def __init__(self, study: Study, seed: int) -> None:
+        self.study, self.seed = study, seed
+        self.given, self.data = base(study, seed)
+        self.folder = self.data.parent
+        episodes, config = EpisodeStore.open(self.data).load(), AlignConfig()
+        worlds = centred_worlds(study.task, episodes, config)
+        self.examiner = Examiner(self.given, episodes, worlds)
+        self.verifiers = {
+            frames: rewarding_verifier(real_clips(study.task, episodes, frames + 1), worlds, config)
+            for frames in {arm.frames for arm in ARMS.values() if arm is not None}
+        }
+        self.worlds = [world.to_dict() for world in worlds]
+
+    def run(self, arm: str) -> None:
+        """One method from the base model to its row."""
+        begun, study, config, folder = time.monotonic(), self.study, ARMS[arm], self.folder / arm
+        model, clips = self.given, 0
+        if config is not None:
+            verifier = self.verifiers[config.frames]
+            model, _, _ = align(
+                self.given, self.data, folder / "model", config=config, seed=self.seed, verifier=verifier
+            )
+            clips = 0 if config.method == "supervised" else config.updates * config.starts * config.group
+        tuned = time.monotonic() - begun
+        found = self.examiner.examine(model)
+        options = ImagineConfig(horizon=study.horizon)
+        policy = imagine(model, study.imagine_steps, folder / "policy", config=options, seed=self.seed)
+        real = evaluate(policy, task=study.task, episodes=EPISODES, world=DATA_WORLD.to_dict())
+        dreamed = evaluate(policy, model=model, episodes=EPISODES)
+        append_result(
+            "rlpf",
+            task=study.task,
+            seed=self.seed,
+            arm=arm,
+            command="python -m benchmarks.rlpf",
+            real_return={"mean": real.mean, "sem": real.sem},
+            dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
+            examined=found,
+            study=asdict(study),
+            config=None if config is None else asdict(config),
+            worlds=self.worlds,
+            judged_frames=clips * (1 if config is None else config.frames),
+            threads=torch.get_num_threads(),
+            tuning_seconds=round(tuned),
+            wall_seconds=round(time.monotonic() - begun),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,10 +169,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     for seed in options.seeds:
         for study in STUDIES:
-            for arm in options.methods:
-                if study.task in options.tasks and (study.task, seed, arm) not in finished():
-                    run(study, seed, arm)
-                    print(f"{study.task}, seed {seed}, {arm}: done", flush=True)
+            done = finished()
+            missing = [arm for arm in options.methods if (study.task, seed, arm) not in done]
+            if study.task not in options.tasks or not missing:
+                continue
+            bench = Bench(study, seed)
+            for arm in missing:
+                bench.run(arm)
+                print(f"{study.task}, seed {seed}, {arm}: done", flush=True)
     return 0
 
 

@@ -144,7 +144,7 @@ def make_judge(
     if verifier is None:
         if not (folder / VERIFIER).exists():
             clips = real_clips(task, episodes, config.frames + 1)
-            worlds = centred_worlds(clips, config)
+            worlds = centred_worlds(task, episodes, config)
             atomic.write_json(folder / WORLDS, {"worlds": [world.to_dict() for world in worlds]})
             rewarding_verifier(clips, worlds, config).calibration.save(folder / VERIFIER)
         kept = json.loads((folder / WORLDS).read_text(encoding="utf-8"))

@@ -25,12 +25,15 @@ as much as all of these together, and the forces, which are read out of accelera
 
 FEWEST = 48  # clips to calibrate on
 MOST_FRAMES = 8192  # of all clips together
+IDENTIFIED_FRAMES, IDENTIFIED_CLIPS = 17, 192  # two windows of 8 control steps each
 
 
-def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[physics.MotionClip]:
-    """Clips of `frames` states out of recorded episodes, as they look once they have been states of the task.
+def real_clips(
+    task: str, episodes: Sequence[Episode], frames: int, most: int | None = None
+) -> list[physics.MotionClip]:
+    """Clips of `frames` states out of recorded episodes, evenly out of all stretches, at most `most` of them.
 
-    Evenly out of all stretches, at most `MOST_FRAMES`, as dreams will be: without what a state leaves out.
+    They are as dreams will be: without what a state leaves out.
 
     Raises:
         DataError: The episodes are too short for `FEWEST` clips.
@@ -46,15 +49,19 @@ def real_clips(task: str, episodes: Sequence[Episode], frames: int) -> list[phys
             "record longer episodes or more of them, or choose fewer frames"
         )
     chosen = np.unique(
-        np.linspace(0, len(stretches) - 1, min(MOST_FRAMES // frames, len(stretches))).round().astype(int)
+        np.linspace(0, len(stretches) - 1, min(most or MOST_FRAMES // frames, len(stretches))).round().astype(int)
     )
     states, actions = (np.stack([stretches[i][part] for i in chosen]) for part in (0, 1))
     return physics.clips_of_states(task, states, actions)
 
 
-def centred_worlds(clips: Sequence[physics.MotionClip], config: AlignConfig) -> tuple[physics.World, ...]:
-    """The worlds of V: around the one that identification finds in real clips."""
-    found = physics.identify(list(clips), clips[0].task)
+def centred_worlds(task: str, episodes: Sequence[Episode], config: AlignConfig) -> tuple[physics.World, ...]:
+    """The worlds of V: around the one that identification finds in recorded episodes.
+
+    Raises:
+        DataError: The episodes are too short.
+    """
+    found = physics.identify(real_clips(task, episodes, IDENTIFIED_FRAMES, IDENTIFIED_CLIPS), task)
     return physics.ensemble(config.worlds, config.world_spread, centre=found.world)
 
 
