@@ -12,7 +12,7 @@ OUT ?= runs/demo
 WORKERS ?= 2
 BENCHMARKS := $(filter-out __init__ common readme recompute returns estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: help install demo test test-slow check bench results verifierbench readme clean
+.PHONY: help install demo test test-slow check bench results verifierbench study-rlpf readme clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ bench: install ## measure speeds and ratios (or some: make bench BENCHMARKS=came
 
 results: install ## the study behind README's results table: hours, goes on where it was stopped (ARGS=... are its own)
 	@$(BIN)/python -m benchmarks.returns $(ARGS)
+	@$(BIN)/python -m benchmarks.readme
+
+study-rlpf: install ## RLPF against other ways to tune a dream: hours, goes on where it was stopped
+	@$(BIN)/python -m benchmarks.rlpf
 	@$(BIN)/python -m benchmarks.readme
 
 verifierbench: install ## how well the physics verifier finds known corruptions: an hour, goes on where it was stopped

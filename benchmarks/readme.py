@@ -1,8 +1,8 @@
 """Fills the documents' tables from results/ and benchmarks/*.json, so that no number in them is typed by hand.
 
 `python -m benchmarks.readme` rewrites the blocks between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, where NAME is
-`results`, `quality`, `probe`, `bench:` and a benchmark, or `verifier:` and one of the verifier's tables; with `--check`
-it only says whether they are stale. results/README.md describes the records.
+`results`, `quality`, `probe`, `rlpf`, `bench:` and a benchmark, or `verifier:` and one of the verifier's tables; with
+`--check` it only says whether they are stale. results/README.md describes the records.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
+from benchmarks import rlpf_table
+
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/verifier.md")
+DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md")
 VERIFIER = "results/verifierbench/verifierbench.jsonl"
+ALIGNMENT = "results/rlpf/rlpf.jsonl"
 FORECASTS = {"forecast": "dream", "one dream": "one_dream", "linear model": "linear", "copy the last": "copy_last"}
 ARMS = ("random", "zero", "real_equal_steps", "dream", "real_equal_policy_steps")
 REQUIRED = ("task", "modality", "seed", "returns", "command", "hardware")
@@ -111,6 +114,15 @@ def bench_table(report: Mapping) -> str:
     return "\n\n".join([*parts, _made_by([report["command"]], [_machine(report["hardware"])])])
 
 
+def rlpf_block(rows: Sequence[Mapping]) -> str:
+    """The study of RLPF as a Markdown table."""
+    if not rows:
+        return "No results yet: `make study-rlpf` writes them."
+    header, *lines = rlpf_table.table(rows)
+    machines = sorted({_machine(row["hardware"]) for row in rows})
+    return "\n\n".join([_markdown(header, lines), rlpf_table.NOTE, _made_by({rows[0]["command"]}, machines)])
+
+
 def verifier_tables(path: Path) -> dict[str, str]:
     """The tables of `wmenv verifierbench`, by name; none where it has not been run."""
     if not path.exists():
@@ -129,6 +141,8 @@ def render(text: str, root: Path = ROOT) -> str:
     for name, table in (("results", results_table), ("quality", quality_table), ("probe", probe_table)):
         if f"<!-- {name}:" in text:
             text = _fill(text, name, table(runs))
+    if "<!-- rlpf:begin -->" in text:
+        text = _fill(text, "rlpf", rlpf_block(rlpf_table.load(root / ALIGNMENT)))
     named = re.findall(r"<!-- verifier:(\w+):begin -->", text)
     tables = verifier_tables(root / VERIFIER) if named else {}
     for name in named:

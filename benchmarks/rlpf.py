@@ -5,8 +5,8 @@ method tunes a copy of it. The verifier's worlds are centred on what identificat
 model is examined under V and under the judge J, on held-out real clips of D, and by PPO that learns in its dreams and
 meets D.
 
-`python -m benchmarks.rlpf` resumes where it was killed and appends a row to results/rlpf.jsonl per finished method;
-`--tasks`, `--seeds` and `--methods` choose some, `--threads 1` lets two share a machine of two cores.
+`python -m benchmarks.rlpf` resumes where it was killed and appends a row to results/rlpf/rlpf.jsonl per finished
+method; `--tasks`, `--seeds` and `--methods` choose some, `--threads 1` lets two share a machine of two cores.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from wmenv import EpisodeStore, WorldModel
 from wmenv.presets import PRESETS
 from wmenv.train import train
 
-RESULTS = FOLDER.parent / "results" / "rlpf.jsonl"
+RESULTS = FOLDER.parent / "results" / "rlpf" / "rlpf.jsonl"
 RUNS = FOLDER.parent / "runs" / "rlpf"
 EPISODES = 50
 SMALL = replace(PRESETS["tiny"], width=96, depth=2, heads=3, steps=1500, rate=2e-3)
@@ -141,6 +141,7 @@ class Bench:
             seed=self.seed,
             arm=arm,
             command="python -m benchmarks.rlpf",
+            folder=RESULTS.parent,
             real_return={"mean": real.mean, "sem": real.sem},
             dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
             examined=found,
