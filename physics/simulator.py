@@ -20,7 +20,9 @@ from .world import SCALED, World
 
 Array = NDArray[np.float64]
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
-_TIME = mujoco.mjtState.mjSTATE_TIME
+_TIME, _QPOS, _QVEL = (
+    int(each) for each in (mujoco.mjtState.mjSTATE_TIME, mujoco.mjtState.mjSTATE_QPOS, mujoco.mjtState.mjSTATE_QVEL)
+)
 _SILENT = mujoco.mjtStage.mjSTAGE_NONE
 
 
@@ -70,8 +72,7 @@ class Simulator:
         elif worlds is not None:
             assert len(worlds) == rows, "a world for every row"
             _expand(self._batch, worlds)
-        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._act = self._batch.bind("act") if each[0].model.na else None
+        self._qpos, self._qvel = _columns(self._batch, _QPOS, _TIME), _columns(self._batch, _QVEL, _TIME | _QPOS)
 
     def rollout(self, qpos: Array, qvel: Array, action: Array) -> Rollout:
         """Replays actions (B, H, nu) from states (B, nq), (B, nv), all finite; motors saturate at the task's limits."""
@@ -79,17 +80,25 @@ class Simulator:
         self._batch.reset(stage=_SILENT)
         self._qpos[:], self._qvel[:] = qpos, qvel
         control = np.repeat(np.clip(action, m.low, m.high), m.frame_skip, axis=1)
-        record = self._batch.rollout(
-            m.frame_skip * steps, np.ascontiguousarray(control), _CONTROL, ["qpos", "qvel", _TIME]
-        )
+        wanted = [_QPOS, _QVEL, _TIME]
+        record = self._batch.rollout(m.frame_skip * steps, np.ascontiguousarray(control), _CONTROL, wanted)
         last = slice(m.frame_skip - 1, None, m.frame_skip)
-        q, v = np.array(record["qpos"][:, last]), np.array(record["qvel"][:, last])
+        q, v = np.array(record[_QPOS][:, last]), np.array(record[_QVEL][:, last])
         due = np.arange(1, steps + 1) * m.dt
         stopped = record[_TIME][:, last, 0] < due - 0.5 * m.model.opt.timestep  # MuJoCo stops a row when it warns
         bad = stopped | ~(np.isfinite(q).all(-1) & np.isfinite(v).all(-1))
         diverged = np.logical_or.accumulate(bad, axis=1)
         q[~np.isfinite(q)], v[~np.isfinite(v)] = 0.0, 0.0
         return Rollout(q, v, diverged)
+
+
+def _columns(batch: Batch, what: int, before: int) -> Array:
+    """The columns of a state component in the batch's rows, a live view.
+
+    `Batch.bind` gives the same, but makes an MjData to ask for shapes, which costs more than a short-lived batch.
+    """
+    first = mujoco.mj_stateSize(batch.model, before)
+    return batch.state[:, first : first + mujoco.mj_stateSize(batch.model, what)]
 
 
 def _expand(batch: Batch, worlds: Sequence[World]) -> None:
