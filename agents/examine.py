@@ -17,10 +17,10 @@ import physics
 from physics.worlds.judge import judge as judging_world
 from wmenv import Episode, WorldModel, metrics, train
 
-from .align.dreams import dream
+from .align.dreams import Dreams, dream
 from .align.drivers import Mixture, Random, Recorded
 from .align.figures import figures
-from .align.grading import Judge, StateJudge, dense, grade
+from .align.grading import Grader, StateGrader, dense, grade
 from .align.real_data import RealData
 from .align.verifiers import real_clips
 
@@ -57,14 +57,24 @@ class Examiner:
         dreams = dream(model, context, driver, None, FRAMES, model.config.denoise_steps, generator)
         found: dict[str, Any] = {"figures": figures(model, self._real)._asdict()}
         for name, verifier in self._verifiers.items():
-            judge: Judge = StateJudge(model, verifier)
-            found[name] = verdict([r for r in grade(judge, model, dreams, dense).reports if r is not None])
+            grader: Grader = StateGrader(model, verifier)
+            found[name] = verdict([r for r in grade(grader, model, dreams, dense).reports if r is not None])
+        found["phys_err_mm"] = self._phys_err(model, dreams)
         found["gap"] = found["V"]["plausible"] - found["J"]["plausible"]
         kept = [e for i, e in enumerate(self._episodes) if train.held_out(i, len(self._episodes))]
         learned = [e for i, e in enumerate(self._episodes) if not train.held_out(i, len(self._episodes))]
         errors = metrics.horizon_error(model, kept, learned, horizon=HORIZON)
         found["horizon"] = {name: errors[name] for name in ("horizons", "dream", "one_dream", "clips")}
         return found
+
+    @staticmethod
+    def _phys_err(model: WorldModel, dreams: Dreams) -> float:
+        """PhysDiff's Phys-Err, mean over the dreams that did not end."""
+        whole = dreams.alive.all(1)
+        if not whole.any():
+            return float("nan")
+        states = model.tokenizer.decode(torch.cat((dreams.context.latents[:, -1:], dreams.latents), dim=1)[whole])
+        return float(physics.phys_err(physics.clips_of_states(model.config.task, states.double().cpu().numpy())).mean())
 
 
 def verdict(reports: Sequence[physics.PhysicsReport]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .config import AlignConfig
 from .dreams import Driver
 from .drivers import Acting, Mixture, Random, Recorded
 from .figures import Figures
-from .grading import FrameJudge, Judge, StateJudge
+from .grading import FrameGrader, Grader, StateGrader
 from .real_data import RealData
 from .run import Rounds, make_learner
 from .verifiers import centred_worlds, real_clips, rewarding_verifier
@@ -83,7 +83,7 @@ def align(
     real = RealData.of(tuned, episodes)
     scratch = out / SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
-    judge = make_judge(tuned, verifier, episodes, config, scratch)
+    grader = make_grader(tuned, verifier, episodes, config, scratch)
     writers = make_writers(out, {"seed": seed, **asdict(config)}, tensorboard=tensorboard, wandb=wandb)
 
     def report(row: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def align(
     }
     rounds = Rounds(
         learner=make_learner(tuned, real, config, seed),
-        judge=judge,
+        grader=grader,
         driver=_driver(tuned, config, policy),
         real=real,
         config=config,
@@ -123,14 +123,14 @@ def align(
     return tuned, before, after
 
 
-def make_judge(
+def make_grader(
     model: WorldModel,
     verifier: physics.MotionVerifier | physics.FrameVerifier | None,
     episodes: list[Any],
     config: AlignConfig,
     folder: Path,
-) -> Judge:
-    """The judge of a model's dreams; V is made once and kept in `folder`, so that a resumed run has the same.
+) -> Grader:
+    """What grades a model's dreams; V is made once and kept in `folder`, so that a resumed run has the same.
 
     Raises:
         InputError: The verifier is another task's, or reads something else than the model dreams.
@@ -140,7 +140,7 @@ def make_judge(
         verifier = verifier or physics.FrameVerifier(physics.StateEstimator.shipped(task))
         if not isinstance(verifier, physics.FrameVerifier):
             raise InputError("verifier: expected a FrameVerifier for a model of frames, got a MotionVerifier")
-        return FrameJudge(model, verifier)
+        return FrameGrader(model, verifier)
     if verifier is None:
         if not (folder / VERIFIER).exists():
             clips = real_clips(task, episodes, config.frames + 1)
@@ -155,7 +155,7 @@ def make_judge(
         )
     if not isinstance(verifier, physics.MotionVerifier):
         raise InputError("verifier: expected a MotionVerifier for a model of states, got a FrameVerifier")
-    return StateJudge(model, verifier)
+    return StateGrader(model, verifier)
 
 
 def _driver(model: WorldModel, config: AlignConfig, policy: Any) -> Callable[[torch.Generator], Driver]:

@@ -29,8 +29,8 @@ class Grades(NamedTuple):
     judged: Tensor  # (B, T) bool
 
 
-class Judge(Protocol):
-    """Reads dreams and reports on each; the state read-out in it is fixed."""
+class Grader(Protocol):
+    """Reads states out of dreams, in a way that is fixed, and reports on each."""
 
     task: str
 
@@ -40,8 +40,8 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StateJudge:
-    """Judges dreams of states.
+class StateGrader:
+    """Grades dreams of states.
 
     Args:
         model: Decodes; its tokenizer is not learned any more.
@@ -62,7 +62,7 @@ class StateJudge:
             )
         if self.model.config.modality != "state":
             raise InputError(
-                "model: expected one of states, got one of frames; a FrameJudge reads states out of its frames"
+                "model: expected one of states, got one of frames; a FrameGrader reads states out of its frames"
             )
 
     @property
@@ -71,14 +71,14 @@ class StateJudge:
         return self.verifier.task
 
     def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
-        """See `Judge`."""
+        """See `Grader`."""
         states = self.model.tokenizer.decode(latents).double().cpu().numpy()
         return self.verifier.verify(physics.clips_of_states(self.task, states, actions))
 
 
 @dataclass(frozen=True, slots=True)
-class FrameJudge:
-    """Judges dreams of frames through an estimator that was trained on real ones and is frozen.
+class FrameGrader:
+    """Grades dreams of frames through an estimator that was trained on real ones and is frozen.
 
     Args:
         model: Decodes its latents to frames.
@@ -95,7 +95,7 @@ class FrameJudge:
                 f"got one of {self.verifier.task}"
             )
         if self.model.config.modality != "frames":
-            raise InputError("model: expected one of frames, got one of states; a StateJudge judges them as they are")
+            raise InputError("model: expected one of frames, got one of states; a StateGrader grades them as they are")
 
     @property
     def task(self) -> str:
@@ -103,12 +103,12 @@ class FrameJudge:
         return self.verifier.task
 
     def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
-        """See `Judge`."""
+        """See `Grader`."""
         films: Any = [self.model.tokenizer.decode(film.unsqueeze(0))[0].cpu().numpy() for film in latents]
         return self.verifier.verify(films, list(actions))
 
 
-def grade(judge: Judge, model: WorldModel, dreams: Dreams, reward: Reward) -> Grades:
+def grade(grader: Grader, model: WorldModel, dreams: Dreams, reward: Reward) -> Grades:
     """Judges every dream up to its end.
 
     Raises:
@@ -123,7 +123,7 @@ def grade(judge: Judge, model: WorldModel, dreams: Dreams, reward: Reward) -> Gr
     earned, judged = torch.zeros(rows, frames), torch.zeros(rows, frames, dtype=torch.bool)
     for last in np.unique(lasts[lasts > 0]):
         at = np.flatnonzero(lasts == last)
-        found = judge.reports(latents[at, : last + 1], actions[at, :last])
+        found = grader.reports(latents[at, : last + 1], actions[at, :last])
         for row, report in zip(at, found, strict=True):
             reports[row] = report
             earned[row, :last] = torch.from_numpy(reward(report)[1:]).float()

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from wmenv import WorldModel
 
 from .advantage import frame_advantage, group_advantage, normalised, step_advantage, within_groups
-from .chain import BoundedNoise, Gaussian, divergence, log_prob
+from .chain import Gaussian, divergence, log_prob
 from .config import AlignConfig
 from .critic import Critic
 from .dreams import Dreams, retrace
+from .explorer import explorer
 from .grading import Grades
 from .real_data import RealData
 
@@ -54,13 +55,13 @@ class PolicyGradient:
     def __init__(self, model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> None:
         c = model.config
         self.config, self.real = config, real
+        noise = explorer(model, config, seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            noise = BoundedNoise(model.latent_shape, c.action_dim, config.noise_low, config.noise_high)
             critic = Critic(c.num_tokens * c.token_dim, c.action_dim)
         self.module = nn.ModuleDict({"dynamics": model.dynamics, "noise": noise, "critic": critic}).to(model.device)
         self.model = model
-        self.noise, self.critic = noise, critic
+        self.noise, self.critic, self.needs_dreams = noise, critic, True
         self.reference = copy.deepcopy(model).requires_grad_(False)
         self.used = used_numbers(model)
         model.dynamics.requires_grad_(True)
@@ -73,8 +74,9 @@ class PolicyGradient:
             weight_decay=0.0,
         )
 
-    def update(self, dreams: Dreams, grades: Grades, generator: torch.Generator) -> dict[str, float]:
+    def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:
         """One round of learning; returns its numbers."""
+        assert dreams is not None and grades is not None
         config, (rows, _) = self.config, dreams.shape
         with torch.no_grad():
             old = retrace(self.model, dreams, self.noise, config.group)

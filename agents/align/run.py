@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from wmenv import CheckpointError, TrainingError, WorldModel, checkpoint
 
-from .chain import BoundedNoise, Noise
+from .chain import Noise
 from .config import EACH, AlignConfig
 from .dreams import Context, Dreams, Driver, dream, starts_within
 from .drivers import Recorded, Together
 from .figures import Figures, figures
-from .grading import Grades, Judge, Reward, binary, dense, grade
+from .grading import Grader, Grades, Reward, binary, dense, grade
 from .guards import Guards
 from .policy_gradient import PolicyGradient
 from .real_data import RealData
@@ -42,10 +42,11 @@ class Learner(Protocol):
     model: WorldModel
     module: nn.ModuleDict
     optimizer: torch.optim.Optimizer
-    noise: Noise | None
+    noise: Noise
+    needs_dreams: bool
 
-    def update(self, dreams: Dreams, grades: Grades, generator: torch.Generator) -> dict[str, float]:
-        """One round."""
+    def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:
+        """One round; without dreams for `needs_dreams` False."""
         ...
 
 
@@ -55,7 +56,7 @@ class Rounds:
 
     Args:
         learner: Tunes its model in place.
-        judge: Grades dreams.
+        grader: Grades dreams.
         driver: Makes the driver of a round out of its generator.
         real: The recording.
         config: Options.
@@ -66,7 +67,7 @@ class Rounds:
     """
 
     learner: Learner
-    judge: Judge
+    grader: Grader
     driver: Callable[[torch.Generator], Driver]
     real: RealData
     config: AlignConfig
@@ -116,8 +117,8 @@ class Rounds:
     def _round(self, number: int) -> dict[str, Any]:
         config, model = self.config, self.learner.model
         generator = torch.Generator().manual_seed(crc32(f"{self.seed} {number}".encode()))
-        if config.method == "supervised":
-            return {f"loss/{k}": v for k, v in self.learner.update(None, None, generator).items()}  # type: ignore[arg-type]
+        if not self.learner.needs_dreams:
+            return {f"loss/{name}": value for name, value in self.learner.update(None, None, generator).items()}
         steps = config.denoise_steps or model.config.denoise_steps
         driver = self.driver(generator)
         if config.lead:
@@ -127,11 +128,9 @@ class Rounds:
         else:
             context = self.real.contexts(model, config.starts, config.frames, generator)
         context = Context(*(field.repeat_interleave(config.group, 0) for field in context))
-        noise = self.learner.noise or self._mid_noise()
-        dreams = dream(
-            model, context, Together(driver, config.group), noise, config.frames, steps, generator, config.group
-        )
-        grades = grade(self.judge, model, dreams, self._reward(generator))
+        driver = Together(driver, config.group)
+        dreams = dream(model, context, driver, self.learner.noise, config.frames, steps, generator, config.group)
+        grades = grade(self.grader, model, dreams, self._reward(generator))
         lost = self.learner.update(dreams, grades, generator)
         return summary(grades) | {f"loss/{name}": value for name, value in lost.items()}
 
@@ -146,11 +145,6 @@ class Rounds:
         if self.config.method == "random":
             return lambda report: torch.rand(len(report.score), generator=generator).numpy() - 1
         return dense
-
-    def _mid_noise(self) -> Noise:
-        """What PPO explores with before it has learned how much; filtering needs dreams that differ."""
-        model, config = self.learner.model, self.config
-        return BoundedNoise(model.latent_shape, model.config.action_dim, config.noise_low, config.noise_high)
 
     # ---- what a killed run goes on from
 
@@ -196,7 +190,7 @@ class Rounds:
 def make_learner(model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> Learner:
     """The learner of `config.method`."""
     if config.method in ("filter", "supervised"):
-        return Supervised(model, real, config)  # type: ignore[return-value]
+        return Supervised(model, real, config, seed)
     return PolicyGradient(model, real, config, seed)
 
 

@@ -12,6 +12,7 @@ from wmenv import WorldModel, objectives, training
 
 from .config import AlignConfig
 from .dreams import Dreams
+from .explorer import explorer
 from .grading import Grades
 from .real_data import RealData
 
@@ -23,11 +24,13 @@ class Supervised:
         model: Is tuned in place: its dynamics alone.
         real: The recording.
         config: Options.
+        seed: Of the noise's weights.
     """
 
-    def __init__(self, model: WorldModel, real: RealData, config: AlignConfig) -> None:
+    def __init__(self, model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> None:
         self.model, self.real, self.config = model, real, config
-        self.noise = None
+        self.noise = explorer(model, config, seed)  # filtering needs dreams that differ
+        self.needs_dreams = config.method == "filter"
         self.module = nn.ModuleDict({"dynamics": model.dynamics})
         model.dynamics.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(

@@ -1,6 +1,6 @@
 """Who grades the dreams: V, calibrated on the user's own real clips, in worlds around the one they were recorded in.
 
-The judge J of `physics.worlds.judge` is no part of this: tests/physics/worlds holds that no reward can import it.
+The judge J of `physics.worlds.judge` is no part of this: tests/physics/worlds hold that no reward imports it.
 
 # T frames
 """

@@ -54,6 +54,11 @@ def baseline_scores(clips: Sequence[MotionClip], reference: Parts | None = None)
     return out, reference
 
 
+def phys_err(clips: Sequence[MotionClip]) -> Array:
+    """PhysDiff's Phys-Err (B,) of clips of one task and length, mm."""
+    return _phys_err(ClipBatch.stack(control_model(clips[0].task), [c.without_actions() for c in clips]))
+
+
 def _phys_err(batch: ClipBatch) -> Array:
     contacts = batch.contacts
     depth = np.maximum(contacts.penetration - TOLERANCE, 0)

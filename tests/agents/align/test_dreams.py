@@ -140,3 +140,20 @@ def test_the_best_dreams_are_the_best_graded() -> None:
     assert best is not None and best.length.tolist() == [5]
     torch.testing.assert_close(best.latent[1:], found.latents[1, :4])
     assert best_dreams(found, Grades([], reward, torch.zeros_like(judged)), share=0.5) is None
+
+
+def test_the_divergence_from_the_given_model_holds_it_back() -> None:
+    moved = []
+    for weight in (0.0, 3.0):
+        model = make_model()
+        before = copy.deepcopy(model)
+        options = {"group": 2, "frames": FRAMES, "learning_rate": 3e-4, "real_weight": 0.0, "reference_weight": weight}
+        learner = PolicyGradient(model, NoReal(), AlignConfig(**options), seed=0)  # type: ignore[arg-type]
+        for number in range(10):
+            found = dreamed(model, learner.noise, steps=1, seed=number, group=2)
+            paid = found.chain[:, :, -1, 0, 0]
+            learner.update(found, Grades([], paid, torch.ones_like(paid, dtype=torch.bool)), torch.Generator())
+        same, noise = dreamed(before, steps=1), make_noise(model)
+        apart = retrace(model, same, noise)[0].mean - retrace(before, same, noise)[0].mean
+        moved.append(apart.square().mean().sqrt().item())
+    assert moved[1] < 0.7 * moved[0]
