@@ -79,7 +79,8 @@ def test_a_report_says_what_and_where(verifier: MotionVerifier, real: list[Motio
     report = verifier.verify_one(replace(real[0], qpos=qpos))
     assert not report.plausible and report.clip_score > 1 and report.diverged_at is None
     assert report.score[10:15].max() > 1 and report.score.shape == (20,)
-    assert report.fired and report.sentences and "frame 1" in " ".join(report.sentences)
+    said = [int(sentence.split(":")[0].removeprefix("frame ")) for sentence in report.sentences]
+    assert report.fired and all(8 <= frame <= 16 for frame in said), "the middle of the windows over the leap"
     assert report.reward().min() >= -1 and report.reward().max() <= 0 and report.reward()[12] < 0
 
 
