@@ -156,6 +156,7 @@ def _alike(clips: Sequence[MotionClip]) -> list[list[int]]:
 def _sentences(fired: list[str], values: Mapping[str, Array], broken: int | None) -> tuple[str, ...]:
     said = [] if broken is None else [f"frame {broken}: its numbers are not finite or absurdly large"]
     for name in fired[:MOST_SENTENCES]:
-        worst = int(np.argmax(values[name]))
+        largest = np.flatnonzero(values[name] == values[name].max())  # all frames of a window hold its value
+        worst = int(largest[len(largest) // 2])
         said.append(f"frame {worst}: {SIGNALS[name].says.format(value=float(values[name][worst]))}")
     return tuple(said)

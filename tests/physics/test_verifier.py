@@ -79,7 +79,8 @@ def test_a_report_says_what_and_where(verifier: MotionVerifier, real: list[Motio
     report = verifier.verify_one(replace(real[0], qpos=qpos))
     assert not report.plausible and report.clip_score > 1 and report.diverged_at is None
     assert report.score[10:15].max() > 1 and report.score.shape == (20,)
-    assert report.fired and report.sentences and "frame 1" in " ".join(report.sentences)
+    said = [int(sentence.split(":")[0].removeprefix("frame ")) for sentence in report.sentences]
+    assert report.fired and all(8 <= frame <= 16 for frame in said), "the middle of the windows over the leap"
     assert report.reward().min() >= -1 and report.reward().max() <= 0 and report.reward()[12] < 0
 
 
@@ -186,10 +187,11 @@ numbers = st.one_of(
 
 def hold_no_clip_breaks_it(verifier: MotionVerifier, data, frames: int, actions: bool) -> None:
     def matrix(rows: int, columns: int) -> np.ndarray:
-        base = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(rows, columns))
+        size = data.draw(st.sampled_from([0.1, 1.0, 100.0]))
+        base = size * np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(rows, columns))
         for _ in range(data.draw(st.integers(0, 4))):
             base[data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))] = data.draw(numbers)
-        return base * data.draw(st.sampled_from([0.1, 1.0, 100.0]))
+        return base
 
     clip = MotionClip(
         task=TASK, qpos=matrix(frames, 6), qvel=matrix(frames, 6), action=matrix(frames - 1, 3) if actions else None
@@ -208,6 +210,7 @@ def test_no_clip_breaks_the_verifier(verifier: MotionVerifier, data, frames: int
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @given(data=st.data(), frames=st.integers(2, 12), actions=st.booleans())
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_none_of_ten_thousand_clips_does(verifier: MotionVerifier, data, frames: int, actions: bool):
