@@ -22,9 +22,9 @@ from .align.drivers import Mixture, Random, Recorded
 from .align.figures import figures
 from .align.grading import Grader, StateGrader, dense, grade
 from .align.real_data import RealData
-from .align.verifiers import real_clips
+from .align.verifiers import longest_clips, real_clips
 
-DREAMS, FRAMES, SEED = 128, 24, 73
+DREAMS, FRAMES, SEED = 128, 24, 73  # fewer frames where the recorded episodes are shorter
 NOISE = 0.01  # errors of dreamed states, in spreads of real ones, that are not held against a dream
 HORIZON = 64
 
@@ -41,7 +41,8 @@ class Examiner:
     def __init__(self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World]) -> None:
         self._episodes = list(episodes)
         self._real = RealData.of(model, self._episodes)
-        task, clips = model.config.task, real_clips(model.config.task, self._episodes, FRAMES + 1)
+        self._frames = longest_clips(self._episodes, FRAMES + 1) - 1
+        task, clips = model.config.task, real_clips(model.config.task, self._episodes, self._frames + 1)
         self._verifiers = {
             name: physics.MotionVerifier(
                 task, calibration=physics.calibrate(clips, noise=NOISE, worlds=around), worlds=around
@@ -52,10 +53,10 @@ class Examiner:
     def examine(self, model: WorldModel) -> dict[str, Any]:
         """Everything about one model, as JSON values."""
         generator = torch.Generator().manual_seed(SEED)
-        context = self._real.contexts(model, DREAMS, FRAMES, generator, kept=True)
+        context = self._real.contexts(model, DREAMS, self._frames, generator, kept=True)
         driver = Mixture([(Recorded(), 1.0), (Random(model.config.action_dim, generator), 1.0)])
-        dreams = dream(model, context, driver, None, FRAMES, model.config.denoise_steps, generator)
-        found: dict[str, Any] = {"figures": figures(model, self._real)._asdict()}
+        dreams = dream(model, context, driver, None, self._frames, model.config.denoise_steps, generator)
+        found: dict[str, Any] = {"frames": self._frames, "figures": figures(model, self._real)._asdict()}
         for name, verifier in self._verifiers.items():
             grader: Grader = StateGrader(model, verifier)
             found[name] = verdict([r for r in grade(grader, model, dreams, dense).reports if r is not None])

@@ -64,7 +64,7 @@ STUDIES = (
     Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
     Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
 )
-UPDATES = 200
+UPDATES = 120
 WHOLE = {"lead": 0, "frames": 24, "updates": UPDATES}  # judged as clips: about as many frames a round as `rlpf` has
 ARMS: dict[str, AlignConfig | None] = {
     "none": None,

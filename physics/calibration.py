@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,15 @@ class Scale:
         )
 
 
+def core_of(names: Collection[str]) -> list[str]:
+    """The signals that speak first: those that replay in units of errors, or else those that replay at all.
+
+    The others say how a state is and not whether it follows: a foot that stands lies a little in the floor, and who is
+    graded by the largest of all learns to hold it higher.
+    """
+    return [name for name in CORE if name in names] or [name for name in names if name.startswith("replay_")]
+
+
 def combined(scales: Mapping[str, Scale], values: Mapping[str, Array], *, frames: bool = False) -> Array:
     """One number out of all signals, higher is worse, not yet scaled.
 
@@ -79,7 +88,7 @@ def combined(scales: Mapping[str, Scale], values: Mapping[str, Array], *, frames
     Returns:
         Of the values' shape, at most `CAP`.
     """
-    core = [name for name in CORE if name in values]
+    core = core_of(values)
     parts = [
         relative(scales[name], value, frames=frames, alone=not core)
         for name, value in values.items()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calibrate import ARMS, TOGETHER, known_calibration
-from .calibration import CAP, CORE, Calibration, combined, relative
+from .calibration import CAP, Calibration, combined, core_of, relative
 from .clip import MotionClip
 from .clip_batch import ClipBatch, check_robot
 from .control_model import ControlModel, world_models
@@ -122,7 +122,8 @@ def reports_of(batch: ClipBatch, found: Mapping[str, Array], known: Calibration)
     scores = {name: np.minimum(value / known.scales[name].frame, CAP) for name, value in found.items()}
     whole = np.minimum(combined(known.scales, means) / known.whole[arm], CAP)
     score = np.minimum(combined(known.scales, local(found), frames=True) / known.whole_frame[arm], CAP)
-    alone = {name: batch.action is None or name in CORE for name in found}
+    core = core_of(found)
+    alone = {name: not core or name in core for name in found}
     each = {n: relative(known.scales[n], means[n], frames=False, alone=alone[n]) / known.whole[arm] for n in found}
     reports = []
     for b in range(len(whole)):

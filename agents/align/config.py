@@ -65,14 +65,14 @@ class AlignConfig:
     policy_share: float = 0.0
     epochs: int = 2
     minibatches: int = 2
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     critic_rate: float = 1e-3
     gamma: float = 0.0
     trace: float = 0.9
     denoise_discount: float = 0.99
     clip: float = 0.2
-    noise_low: float = 0.02
-    noise_high: float = 0.08
+    noise_low: float = 0.01
+    noise_high: float = 0.04
     reference_weight: float = 0.0
     real_weight: float = 30.0
     real_rows: int = 32

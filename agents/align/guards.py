@@ -26,12 +26,12 @@ class Guards:
     def tripped(self, now: Figures) -> tuple[str, ...]:
         """A sentence for each bound that is broken; none where all hold.
 
-        A figure that is not finite breaks its bound. Floors are those of the config, or what the given model had if
-        that is lower: a model that is poor before is not to blame.
+        A figure that is not finite breaks its bound. A model that moved less than real clips before is not to blame
+        for that: the floor is then a share of what it had.
         """
         c, given = self.config, self.given
         most = given.kept_loss * (1 + c.gate)
-        energy = min(c.energy_floor, given.energy)
+        energy = c.energy_floor * min(1.0, given.energy)
         sensitivity = c.sensitivity_floor * given.sensitivity
         found = []
         if not now.kept_loss <= most:

@@ -31,6 +31,7 @@ from .real_data import RealData
 from .supervised import Supervised
 
 STEM = "alignment"
+AVERAGED = 10  # of a run's rounds, one in so many is the reach of the average
 MOST_TAKEN_BACK = 8  # in a row; by then the rate has been halved that often, and nothing more is to be had
 
 Report = Callable[[dict[str, Any]], None]
@@ -77,6 +78,7 @@ class Rounds:
     report: Report
     _share: float = field(default=1.0, init=False)  # of the learning rates that the guards have left
     _rates: list[float] = field(default_factory=list, init=False)
+    _average: WorldModel = field(init=False)
 
     def __post_init__(self) -> None:
         self._rates = [group["lr"] for group in self.learner.optimizer.param_groups]
@@ -89,6 +91,7 @@ class Rounds:
             CheckpointError: The folder holds the state of another run.
         """
         model, config = self.learner.model, self.config
+        self._average = copy.deepcopy(model).requires_grad_(False)
         given = figures(model, self.real)
         guards, now, taken_back = Guards(given, config), given, 0
         begin = self._restore()
@@ -97,14 +100,15 @@ class Rounds:
             started = time.monotonic()
             self._set_rates(1 - number / config.updates)
             row = self._round(number)
+            self._follow(number)
             if (number + 1) % config.check_every == 0 or number + 1 == config.updates:
-                now = figures(model, self.real)
+                now = figures(self._average, self.real)
                 tripped = guards.tripped(now)
                 taken_back = taken_back + 1 if tripped else 0
                 if tripped:
                     self._load(good)
                     self._share /= 2
-                    now = figures(model, self.real)
+                    now = figures(self._average, self.real)
                 good = self._state()
                 self._save(number + 1, good)
                 row |= {f"figures/{name}": value for name, value in now._asdict().items()}
@@ -112,7 +116,20 @@ class Rounds:
             self.report({"update": number + 1, "seconds": time.monotonic() - started, **row})
             if taken_back == MOST_TAKEN_BACK:
                 break
+        model.dynamics.load_state_dict(self._average.dynamics.state_dict())
         return given, now
+
+    @torch.no_grad()
+    def _follow(self, number: int) -> None:
+        """Moves the average towards the model: it is what is looked at and kept, without the noise of the last steps.
+
+        Source: Polyak and Juditsky 1992, Acceleration of Stochastic Approximation by Averaging.
+        """
+        share = max(1 / (number + 1), min(1.0, AVERAGED / self.config.updates))
+        for mean, value in zip(
+            self._average.dynamics.parameters(), self.learner.model.dynamics.parameters(), strict=True
+        ):
+            mean.lerp_(value, share)
 
     def _round(self, number: int) -> dict[str, Any]:
         config, model = self.config, self.learner.model
@@ -150,6 +167,7 @@ class Rounds:
 
     def _state(self) -> dict[str, Tensor]:
         tensors = {f"module.{n}": t.detach().clone() for n, t in self.learner.module.state_dict().items()}
+        tensors |= {f"average.{n}": t.detach().clone() for n, t in self._average.dynamics.state_dict().items()}
         for g, group in enumerate(self.learner.optimizer.param_groups):
             for i, parameter in enumerate(group["params"]):
                 for name, value in self.learner.optimizer.state.get(parameter, {}).items():
@@ -159,12 +177,13 @@ class Rounds:
     def _load(self, tensors: dict[str, Tensor]) -> None:
         module = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
         checkpoint.load_tensors(self.learner.module, module, self.folder)
+        average = {n.removeprefix("average."): t for n, t in tensors.items() if n.startswith("average.")}
+        checkpoint.load_tensors(self._average.dynamics, average, self.folder)
         for g, group in enumerate(self.learner.optimizer.param_groups):
             for i, parameter in enumerate(group["params"]):
                 start = f"optimizer.{g}.{i}."
                 own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
                 self.learner.optimizer.state[parameter] = {n: copy.deepcopy(t) for n, t in own.items()}
-        self.learner.model.forget_pages()
 
     def _save(self, done: int, tensors: dict[str, Tensor]) -> None:
         description = {"identity": self.identity, "done": done, "share": self._share}

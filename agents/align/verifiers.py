@@ -55,6 +55,14 @@ def real_clips(
     return physics.clips_of_states(task, states, actions)
 
 
+def longest_clips(episodes: Sequence[Episode], most: int) -> int:
+    """How many frames, at most `most`, clips may have so that the episodes hold `FEWEST` of them; at least 2."""
+    for frames in range(most, 2, -1):
+        if sum(max(0, (e.num_steps + 1 - frames) // max(frames // 4, 1) + 1) for e in episodes) >= FEWEST:
+            return frames
+    return 2
+
+
 def centred_worlds(task: str, episodes: Sequence[Episode], config: AlignConfig) -> tuple[physics.World, ...]:
     """The worlds of V: around the one that identification finds in recorded episodes.
 

@@ -22,7 +22,7 @@ from wmenv import EpisodeStore, InputError, TrainingError, WorldModel, presets
 from wmenv.train import train
 
 TASK = "wmenv/InvertedPendulum-v0"
-SMALL = replace(presets.PRESETS["tiny"], width=48, depth=2, heads=3, steps=150, starts=64)
+SMALL = replace(presets.PRESETS["tiny"], width=48, depth=2, heads=3, head_width=32, steps=60, rows=16, starts=64)
 QUICK = AlignConfig(updates=2, starts=16, group=4, lead=4, worlds=1, check_every=1, real_rows=8)
 
 
@@ -53,7 +53,7 @@ def test_the_verb_leaves_a_model_figures_and_a_page(made: tuple[Path, Path], tmp
     options = ["--updates", "2", "--starts", "16", "--group", "4", "--worlds", "1", "--check-every", "1"]
     assert main(["align", str(model), "--data", str(data), "--task", TASK, "--out", str(out), *options]) == 0
     found = json.loads((out / "align.json").read_text())
-    assert set(found["before"]) == {"figures", "V", "J", "gap", "horizon"}
+    assert set(found["before"]) == {"frames", "figures", "V", "J", "gap", "phys_err_mm", "horizon"}
     assert 0 <= found["after"]["J"]["violations"] <= 1
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [row["update"] for row in rows] == [1, 2]
