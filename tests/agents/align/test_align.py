@@ -96,7 +96,7 @@ def test_a_run_that_forgets_is_taken_back(made, verifier, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("method", ["binary", "grpo", "random", "filter", "supervised"])
 def test_every_method_runs(made, verifier, tmp_path: Path, method: str) -> None:
-    config = replace(QUICK, method=method, updates=1, gate=10.0)
+    config = replace(QUICK, method=method, updates=1, gate=10.0, energy_floor=0.0, sensitivity_floor=0.0)
     given = WorldModel.from_pretrained(made[0])
     tuned, _, _ = align(given, made[1], tmp_path, config=config, verifier=verifier)
     assert np.isfinite(weights(tuned)).all()
