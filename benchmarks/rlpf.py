@@ -6,7 +6,8 @@ model is examined under V and under the judge J, on held-out real clips of D, an
 meets D.
 
 `python -m benchmarks.rlpf` resumes where it was killed and appends a row to results/rlpf/rlpf.jsonl per finished
-method; `--tasks`, `--seeds` and `--methods` choose some, `--threads 1` lets two share a machine of two cores.
+method; `--tasks`, `--seeds` and `--methods` ("none" first) choose some, `--threads 1` lets two share a machine of two
+cores.
 """
 
 from __future__ import annotations
@@ -65,15 +66,21 @@ STUDIES = (
     Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
 )
 UPDATES = 120
-WHOLE = {"lead": 0, "frames": 24, "updates": UPDATES}  # judged as clips: about as many frames a round as `rlpf` has
+DRIVEN = {"recorded_share": 0.25, "random_share": 0.25, "policy_share": 0.5}  # by the policy of the untuned dream
+WHOLE = {
+    **DRIVEN,
+    "lead": 0,
+    "frames": 24,
+    "updates": UPDATES,
+}  # judged as clips: about as many frames a round as `rlpf` has
 ARMS: dict[str, AlignConfig | None] = {
     "none": None,
-    "rlpf": AlignConfig(updates=UPDATES),
+    "rlpf": AlignConfig(updates=UPDATES, **DRIVEN),
     "supervised": AlignConfig(method="supervised", updates=UPDATES),
-    "filter": AlignConfig(method="filter", starts=84, group=1, **WHOLE),
+    "filter": AlignConfig(method="filter", starts=84, group=1, real_weight=1.0, **WHOLE),
     "binary": AlignConfig(method="binary", starts=42, group=2, gamma=0.9, **WHOLE),
     "grpo": AlignConfig(method="grpo", starts=10, group=8, **WHOLE),
-    "random": AlignConfig(method="random", updates=UPDATES),
+    "random": AlignConfig(method="random", updates=UPDATES, **DRIVEN),
 }
 
 
@@ -125,8 +132,9 @@ class Bench:
         model, clips = self.given, 0
         if config is not None:
             verifier = self.verifiers[config.frames]
+            policy = self.folder / "none" / "policy" if config.policy_share else None
             model, _, _ = align(
-                self.given, self.data, folder / "model", config=config, seed=self.seed, verifier=verifier
+                self.given, self.data, folder / "model", config=config, seed=self.seed, verifier=verifier, policy=policy
             )
             clips = 0 if config.method == "supervised" else config.updates * config.starts * config.group
         tuned = time.monotonic() - begun

@@ -39,7 +39,8 @@ class AlignConfig:
         clip: Of the normalised probability ratio.
         noise_low, noise_high: Bounds of the exploration's standard deviation, in usual changes of a latent.
         reference_weight: Of the divergence from the model that was given, per number of a latent.
-        real_weight: Of the supervised loss on real data, which is learned along.
+        real_weight: Of the supervised loss on real data, which is learned along; its gradient is some thousand times
+            smaller than the policy's, whose choices are small beside a latent's change.
         real_rows, real_frames: Clips of real data a step.
         noise: Errors that a dream's states may have, in spreads of real states; real clips with such errors are what
             'as good as real' means.
@@ -65,7 +66,7 @@ class AlignConfig:
     policy_share: float = 0.0
     epochs: int = 2
     minibatches: int = 2
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     critic_rate: float = 1e-3
     gamma: float = 0.0
     trace: float = 0.9
@@ -74,7 +75,7 @@ class AlignConfig:
     noise_low: float = 0.01
     noise_high: float = 0.04
     reference_weight: float = 0.0
-    real_weight: float = 30.0
+    real_weight: float = 1000.0
     real_rows: int = 32
     real_frames: int = 8
     noise: float = 0.003
