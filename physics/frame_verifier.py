@@ -46,6 +46,11 @@ class FrameVerifier:
         """What judges the motions that are read."""
 
     @property
+    def task(self) -> str:
+        """Id of the task."""
+        return self._estimator.task
+
+    @property
     def calibration(self) -> Calibration:
         """What films of real clips look like."""
         return self.motion.calibration
