@@ -55,7 +55,7 @@ def _verdicts(content: Mapping[str, Any]) -> str:
     )
     head = ["", "V before", "V after", "J before", "J after"]
     gap = f"Clips that could be real to V, less those to J: {100 * content['after']['gap']:+.0f} points."
-    return f"<h2>Two judges</h2>\n{_table(head, rows)}\n<p>{gap}</p>"
+    return f"<h2>Two judges</h2>\n<p>{gap}</p>\n{_table(head, rows)}"
 
 
 def _fired(content: Mapping[str, Any]) -> str:
@@ -74,7 +74,7 @@ def _figures(figures: Mapping[str, Any]) -> str:
         "diversity": "diversity, in units of real clips'",
     }
     rows = [[text, *(number(figures[when][name]) for when in ("before", "after"))] for name, text in says.items()]
-    return f"<h2>Nothing lost</h2>\n{_table(['', 'before', 'after'], rows)}"
+    return f"<h2>What must not be lost</h2>\n{_table(['', 'before', 'after'], rows)}"
 
 
 def _horizon(content: Mapping[str, Any]) -> str:
@@ -87,7 +87,8 @@ def _horizon(content: Mapping[str, Any]) -> str:
 
 
 def _how(content: Mapping[str, Any]) -> str:
-    hardware = ", ".join(str(value) for value in content["hardware"].values())
+    machine = content["hardware"]
+    hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}"
     options = ", ".join(f"{name} {value}" for name, value in content["config"].items())
     return (
         f"<footer><p>{charts.duration(content['wall_seconds'])} on {escape(hardware)}.</p>"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration import CAP
+
 Array = NDArray[np.float64]
 
 
@@ -44,5 +46,9 @@ class PhysicsReport:
         return self.clip_score <= 1.0 and self.diverged_at is None
 
     def reward(self) -> Array:
-        """Per frame (T,) in [-1, 0]: 0 where the frame is as good as real, falling above (a hinge, cut at 11)."""
-        return -np.clip(self.score - 1.0, 0.0, 10.0) / 10.0
+        """Per frame (T,) in [-1, 0]: 0 where the frame is as good as real, falling with the score's logarithm above.
+
+        A hinge, so that nothing is to be won beyond real; a logarithm, so that to halve an error pays alike at every
+        size, and what is far off still knows the way.
+        """
+        return -np.log(np.clip(self.score, 1.0, CAP)) / np.log(CAP)

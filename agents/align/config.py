@@ -42,8 +42,8 @@ class AlignConfig:
         real_weight: Of the supervised loss on real data, which is learned along; its gradient is some thousand times
             smaller than the policy's, whose choices are small beside a latent's change.
         real_rows, real_frames: Clips of real data a step.
-        noise: Errors that a dream's states may have, in spreads of real states; real clips with such errors are what
-            'as good as real' means.
+        noise: Errors that a dream's states may have beyond those that the recording has, in spreads of real states.
+            What a frame may err, it errs the same way in every frame: errors of 0.003 a step let dreams drift.
         worlds: K, worlds around the identified one, most of which must object.
         world_spread: How far apart they are, as a logarithm of each multiplier.
         best: Share of the best-graded dreams that "filter" learns from.
@@ -78,7 +78,7 @@ class AlignConfig:
     real_weight: float = 1000.0
     real_rows: int = 32
     real_frames: int = 8
-    noise: float = 0.003
+    noise: float = 0.0
     worlds: int = 4
     world_spread: float = 0.05
     best: float = 0.25

@@ -9,12 +9,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from physics import SIGNALS, ClipError, MotionClip, MotionVerifier, TaskError, World, calibrate, record_clips
+from physics import (
+    SIGNALS,
+    ClipError,
+    MotionClip,
+    MotionVerifier,
+    PhysicsReport,
+    TaskError,
+    World,
+    calibrate,
+    record_clips,
+)
 from physics.calibrate import ARMS
 from physics.calibration import CAP, Calibration, Scale
 from physics.noise import Spread, add_noise
 
-TASK = "wmenv/Hopper-v0"
+TASK, PENDULUM = "wmenv/Hopper-v0", "wmenv/InvertedPendulum-v0"
 NOISE = 0.02
 
 
@@ -215,3 +225,36 @@ def test_no_clip_breaks_the_verifier(verifier: MotionVerifier, data, frames: int
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_none_of_ten_thousand_clips_does(verifier: MotionVerifier, data, frames: int, actions: bool):
     hold_no_clip_breaks_it(verifier, data, frames, actions)
+
+
+def test_a_reward_halves_its_logarithm_and_ends_at_real() -> None:
+    report = PhysicsReport(
+        task="t", signals={}, scores={}, score=np.array([0.0, 1.0, 10.0, 100.0, 1e9]), clip_score=1.0, fired=(),
+        sentences=(), diverged_at=None,
+    )  # fmt: skip
+    np.testing.assert_allclose(report.reward(), [0, 0, -0.5, -1, -1])
+
+
+def test_a_verifier_of_some_signals_measures_those_alone() -> None:
+    clips = record_clips(PENDULUM, 40, 9, seed=3)
+    known = calibrate(clips, signals=["replay_1", "range_excess"])
+    verifier = MotionVerifier(PENDULUM, calibration=known)
+    report = verifier.verify_one(clips[0])
+    assert set(report.signals) == {"replay_1", "range_excess"}
+    far = replace(clips[0], qpos=clips[0].qpos + np.linspace(0, 1, 9)[:, None])
+    assert verifier.verify_one(far).fired[0] == "replay_1"
+    only = MotionVerifier(PENDULUM, calibration=calibrate(clips, signals=["replay_1"]))
+    with pytest.raises(ClipError, match="action: expected actions"):
+        only.verify_one(clips[0].without_actions())
+    with pytest.raises(ClipError, match="signals: expected some of"):
+        calibrate(clips, signals=["magic"])
+
+
+def test_the_judge_can_be_a_world() -> None:
+    """Clips of its own world are as good as real to a verifier of it, and not to that of the nominal one."""
+    world = World(mass=1.5, gear=0.7)
+    clips = record_clips(PENDULUM, 60, 17, seed=3, world=world)
+    own = MotionVerifier(PENDULUM, worlds=[world], calibration=calibrate(clips, worlds=[world], noise=0.005))
+    nominal = MotionVerifier(PENDULUM, noise=0.02)
+    assert np.mean([r.plausible for r in own.verify(clips)]) > 0.9
+    assert np.mean([r.plausible for r in nominal.verify(clips)]) < 0.5
