@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import physics
-from wmenv import EpisodeStore, InputError, WorldModel, atomic
+from wmenv import EpisodeStore, InputError, WorldModel, atomic, checkpoint
 
 from ..callbacks import make_writers
 from ..imagine import load_model
@@ -66,12 +66,16 @@ def align(
         The tuned model, and the figures of what was given and of what it has become.
 
     Raises:
-        InputError: The verifier or the data are another task's, or `config.policy_share` is above 0 without a policy.
+        InputError: `out` holds a finished model, the verifier or the data are another task's, or `config.policy_share`
+            is above 0 without a policy.
         DataError: The recording is too short.
         TrainingError: A reward is not finite; what was done so far is kept in `out`.
         CheckpointError: `out` holds the state of another run.
     """
     config, out = config or AlignConfig(), Path(out)
+    scratch = out / SCRATCH
+    if (out / checkpoint.CONFIG).exists() and not scratch.exists():
+        raise InputError(f"out: expected a new folder, got {out} with a finished model; choose another")
     given = load_model(model, device)
     store = EpisodeStore.open(data, task=given.config.task)
     if (config.policy_share > 0) != (policy is not None):
@@ -81,7 +85,6 @@ def align(
     tuned = copy.deepcopy(given)
     episodes = store.load()
     real = RealData.of(tuned, episodes)
-    scratch = out / SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
     grader = make_grader(tuned, verifier, episodes, config, scratch)
     writers = make_writers(out, {"seed": seed, **asdict(config)}, tensorboard=tensorboard, wandb=wandb)

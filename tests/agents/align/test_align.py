@@ -82,6 +82,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(made, verifier, tmp_path: Path
     assert not (tmp_path / "killed" / "config.json").exists()
     resumed, _, _ = align(made[0], made[1], tmp_path / "killed", config=QUICK, verifier=verifier)
     np.testing.assert_array_equal(weights(resumed), weights(whole))
+    with pytest.raises(InputError, match="out: expected a new folder"):
+        align(made[0], made[1], tmp_path / "whole", config=QUICK, verifier=verifier)
 
 
 def test_a_run_that_forgets_is_taken_back(made, verifier, tmp_path: Path) -> None:
