@@ -77,7 +77,7 @@ class BoundedNoise(nn.Module):
         return Gaussian(flow(y, answer, level, lower), std)
 
 
-class FlowNoise:
+class FlowNoise(nn.Module):
     """Noise that leaves every level's distribution as the flow has it; the last step's is what is left at `lower`.
 
     Args:
@@ -88,6 +88,7 @@ class FlowNoise:
     def __init__(self, size: float = 0.7, least: float = 0.02) -> None:
         if not (size > 0 and least > 0):
             raise InputError(f"noise: expected a size and a least above 0, got {size!r} and {least!r}")
+        super().__init__()
         self.size, self.least = size, least
 
     def step(self, y: Tensor, answer: Tensor, base: Tensor, action: Tensor, level: float, lower: float) -> Gaussian:

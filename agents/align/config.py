@@ -37,7 +37,10 @@ class AlignConfig:
         trace: Lambda of generalised advantage estimation.
         denoise_discount: How much less an early denoising step counts than the next.
         clip: Of the normalised probability ratio.
-        noise_low, noise_high: Bounds of the exploration's standard deviation, in usual changes of a latent.
+        exploration: "bounded": noise whose size is learned between bounds (ReinFlow). "flow": that of the flow's own
+            stochastic differential equation (Flow-GRPO), for two denoising steps or more.
+        noise_low, noise_high: Bounds of the exploration's standard deviation, in usual changes of a latent; the last
+            step of "flow" has the lower one.
         reference_weight: Of the divergence from the model that was given, per number of a latent.
         real_weight: Of the supervised loss on real data, which is learned along; its gradient is some thousand times
             smaller than the policy's, whose choices are small beside a latent's change.
@@ -72,6 +75,7 @@ class AlignConfig:
     trace: float = 0.9
     denoise_discount: float = 0.99
     clip: float = 0.2
+    exploration: Literal["bounded", "flow"] = "bounded"
     noise_low: float = 0.01
     noise_high: float = 0.04
     reference_weight: float = 0.0
@@ -96,6 +100,8 @@ class AlignConfig:
         """
         if self.method not in METHODS:
             raise InputError(f"method: expected one of {', '.join(METHODS)}, got {self.method!r}")
+        if self.exploration not in ("bounded", "flow"):
+            raise InputError(f"exploration: expected 'bounded' or 'flow', got {self.exploration!r}")
         for name, least in _WHOLE.items():
             value = getattr(self, name)
             if name == "denoise_steps" and value is None:

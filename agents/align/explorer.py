@@ -6,12 +6,14 @@ import torch
 
 from wmenv import WorldModel
 
-from .chain import BoundedNoise
+from .chain import BoundedNoise, FlowNoise
 from .config import AlignConfig
 
 
-def explorer(model: WorldModel, config: AlignConfig, seed: int) -> BoundedNoise:
-    """Untrained: of the size in the middle of its bounds, on a scale of ratios."""
+def explorer(model: WorldModel, config: AlignConfig, seed: int) -> BoundedNoise | FlowNoise:
+    """Untrained: bounded noise is of the size in the middle of its bounds, on a scale of ratios."""
+    if config.exploration == "flow":
+        return FlowNoise(least=config.noise_low)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         noise = BoundedNoise(model.latent_shape, model.config.action_dim, config.noise_low, config.noise_high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,9 +106,11 @@ def test_every_method_runs(made, verifier, tmp_path: Path, method: str) -> None:
     assert (weights(tuned) != weights(given)).any()
 
 
-@pytest.mark.parametrize("steps", [1, 2, 4])
-def test_any_number_of_denoising_steps(made, verifier, tmp_path: Path, steps: int) -> None:
-    config = replace(QUICK, denoise_steps=steps, updates=1)
+@pytest.mark.parametrize(
+    ("steps", "exploration"), [(1, "bounded"), (2, "bounded"), (4, "bounded"), (2, "flow"), (4, "flow")]
+)
+def test_any_number_of_denoising_steps(made, verifier, tmp_path: Path, steps: int, exploration: Any) -> None:
+    config = replace(QUICK, denoise_steps=steps, updates=1, exploration=exploration)
     align(made[0], made[1], tmp_path, config=config, verifier=verifier)
 
 

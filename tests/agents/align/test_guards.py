@@ -38,6 +38,7 @@ def test_a_model_that_was_poor_is_not_to_blame() -> None:
     ("options", "field"),
     [
         ({"method": "magic"}, "method"),
+        ({"exploration": "wild"}, "exploration"),
         ({"updates": 0}, "updates"),
         ({"starts": 3}, "starts"),
         ({"gamma": 1.5}, "gamma"),
