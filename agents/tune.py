@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wmenv import EpisodeStore, InputError, atomic
 
@@ -56,9 +56,10 @@ def tune(
     if task is not None and task != given.config.task:
         raise InputError(f"task: expected {given.config.task}, which the model dreams, got {task}")
     if data is None:
-        data = out / "data"
-        obs: Any = given.config.modality
-        record(given.config.task, RECORDED_STEPS, "random", data, obs=obs, seed=seed)
+        data, obs = out / "data", cast(Any, given.config.modality)
+        have = EpisodeStore.open(data).num_steps if data.exists() else 0  # a run that was stopped has recorded some
+        if have < RECORDED_STEPS:
+            record(given.config.task, RECORDED_STEPS - have, "random", data, obs=obs, seed=seed)
     tuned, before, after = align(given, data, out, config=config, seed=seed, progress=progress, **options)
     content: dict[str, Any] = {
         "task": given.config.task,

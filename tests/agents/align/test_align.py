@@ -112,6 +112,8 @@ def test_every_method_runs(made, verifier, tmp_path: Path, method: str) -> None:
 def test_any_number_of_denoising_steps(made, verifier, tmp_path: Path, steps: int, exploration: Any) -> None:
     config = replace(QUICK, denoise_steps=steps, updates=1, exploration=exploration)
     align(made[0], made[1], tmp_path, config=config, verifier=verifier)
+    row = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert row["clips"] > 0 and np.isfinite([row["reward"], row["loss/surrogate"], row["loss/gradient"]]).all()
 
 
 def test_a_reward_that_can_be_hacked_is_seen_through(made) -> None:
