@@ -100,6 +100,8 @@ def align(
         "data": [store.info.task, store.num_episodes, store.num_steps],
         "config": asdict(config),
         "seed": seed,
+        "verifier": atomic.digest(json.dumps(asdict(grader.verifier.calibration), sort_keys=True).encode()),
+        "policy": None if policy is None else policy.config.steps,
     }
     rounds = Rounds(
         learner=make_learner(tuned, real, config, seed),

@@ -33,6 +33,7 @@ class Grader(Protocol):
     """Reads states out of dreams, in a way that is fixed, and reports on each."""
 
     task: str
+    verifier: physics.MotionVerifier | physics.FrameVerifier
 
     def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
         """A report for each of (B, T + 1, N, C) latents with (B, T, A) actions in the task's own units."""
@@ -55,15 +56,7 @@ class StateGrader:
     verifier: physics.MotionVerifier
 
     def __post_init__(self) -> None:
-        if self.verifier.task != self.model.config.task:
-            raise InputError(
-                f"verifier: expected one of {self.model.config.task}, which the model dreams, "
-                f"got one of {self.verifier.task}"
-            )
-        if self.model.config.modality != "state":
-            raise InputError(
-                "model: expected one of states, got one of frames; a FrameGrader reads states out of its frames"
-            )
+        _check(self.model, self.verifier.task, "state")
 
     @property
     def task(self) -> str:
@@ -89,13 +82,7 @@ class FrameGrader:
     verifier: physics.FrameVerifier
 
     def __post_init__(self) -> None:
-        if self.verifier.task != self.model.config.task:
-            raise InputError(
-                f"verifier: expected one of {self.model.config.task}, which the model dreams, "
-                f"got one of {self.verifier.task}"
-            )
-        if self.model.config.modality != "frames":
-            raise InputError("model: expected one of frames, got one of states; a StateGrader grades them as they are")
+        _check(self.model, self.verifier.task, "frames")
 
     @property
     def task(self) -> str:
@@ -106,6 +93,15 @@ class FrameGrader:
         """See `Grader`."""
         films: Any = [self.model.tokenizer.decode(film.unsqueeze(0))[0].cpu().numpy() for film in latents]
         return self.verifier.verify(films, list(actions))
+
+
+def _check(model: WorldModel, task: str, modality: str) -> None:
+    """Refuses a verifier of another task, or a grader that reads something else than the model dreams."""
+    c = model.config
+    if task != c.task:
+        raise InputError(f"verifier: expected one of {c.task}, which the model dreams, got one of {task}")
+    if c.modality != modality:
+        raise InputError(f"model: expected one that dreams {modality}, got {c.modality}; use the other grader")
 
 
 def grade(grader: Grader, model: WorldModel, dreams: Dreams, reward: Reward) -> Grades:

@@ -131,8 +131,10 @@ class PolicyGradient:
             apart = divergence(Gaussian(new.mean, new.std.detach()), still, self.used) / self.used.sum()
             drift = drift + (apart * weight).sum() / count
             outside = outside + ((log_ratio.exp() - 1).abs().gt(config.clip).float() * weight).sum() / count
-        error = (self.critic(part.bases(), part.actions) - returns[index]).square()
-        critic = (error * weight).sum() / count
+        critic = torch.zeros((), device=weight.device)
+        if config.method != "grpo":  # which has groups instead
+            error = (self.critic(part.bases(), part.actions) - returns[index]).square()
+            critic = (error * weight).sum() / count
         loss = surrogate + config.reference_weight * drift + critic
         real = torch.zeros(())
         if config.real_weight:
