@@ -39,16 +39,22 @@ class Examiner:
     """
 
     def __init__(self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World]) -> None:
-        self._episodes = list(episodes)
-        self._real = RealData.of(model, self._episodes)
-        self._frames = longest_clips(self._episodes, FRAMES + 1) - 1
-        task, clips = model.config.task, real_clips(model.config.task, self._episodes, self._frames + 1)
+        self._real = RealData.of(model, episodes)
+        self._learned, self._kept = train.parted(episodes)
+        self._frames = longest_clips(self._learned, FRAMES + 1) - 1
+        task, clips = model.config.task, real_clips(model.config.task, self._learned, self._frames + 1)
         self._verifiers = {
             name: physics.MotionVerifier(
                 task, calibration=physics.calibrate(clips, noise=NOISE, worlds=around), worlds=around
             )
             for name, around in (("V", worlds[:1]), ("J", (judging_world(task),)))
         }
+
+    def anchor(self) -> dict[str, Any]:
+        """What V and J say of real clips that neither was calibrated on: the least that a dream can be asked for."""
+        task = next(iter(self._verifiers.values())).task
+        clips = real_clips(task, self._kept, self._frames + 1, fewest=1)
+        return {name: verdict(verifier.verify(clips)) for name, verifier in self._verifiers.items()}
 
     def examine(self, model: WorldModel) -> dict[str, Any]:
         """Everything about one model, as JSON values."""
@@ -62,9 +68,7 @@ class Examiner:
             found[name] = verdict([r for r in grade(grader, model, dreams, dense).reports if r is not None])
         found["phys_err_mm"] = self._phys_err(model, dreams)
         found["gap"] = found["V"]["plausible"] - found["J"]["plausible"]
-        kept = [e for i, e in enumerate(self._episodes) if train.held_out(i, len(self._episodes))]
-        learned = [e for i, e in enumerate(self._episodes) if not train.held_out(i, len(self._episodes))]
-        errors = metrics.horizon_error(model, kept, learned, horizon=HORIZON)
+        errors = metrics.horizon_error(model, self._kept, self._learned, horizon=HORIZON)
         found["horizon"] = {name: errors[name] for name in ("horizons", "dream", "one_dream", "clips")}
         return found
 

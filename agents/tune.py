@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from wmenv import EpisodeStore, InputError, atomic
+from wmenv import EpisodeStore, InputError, atomic, train
 
-from .align import AlignConfig, align
+from .align import AlignConfig, align, figures
+from .align.real_data import RealData
 from .align.verifiers import centred_worlds
 from .examine import Examiner
 from .imagine import load_model
@@ -33,7 +35,7 @@ def tune(
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Tunes a model and writes `align.json` and `align.html` beside it.
+    """Tunes a model and writes `align.json` and `align.html` beside it; goes on wherever it was stopped.
 
     Args:
         model: Folder of the model.
@@ -60,20 +62,24 @@ def tune(
         have = EpisodeStore.open(data).num_steps if data.exists() else 0  # a run that was stopped has recorded some
         if have < RECORDED_STEPS:
             record(given.config.task, RECORDED_STEPS - have, "random", data, obs=obs, seed=seed)
-    tuned, before, after = align(given, data, out, config=config, seed=seed, progress=progress, **options)
+    tuned = align(given, data, out, config=config, seed=seed, progress=progress, **options)
+    if (out / FIGURES).exists():
+        return json.loads((out / FIGURES).read_text(encoding="utf-8"))
+    episodes = EpisodeStore.open(data, task=given.config.task).load()
     content: dict[str, Any] = {
         "task": given.config.task,
         "modality": given.config.modality,
         "method": config.method,
         "seed": seed,
         "config": asdict(config),
-        "figures": {"before": before._asdict(), "after": after._asdict()},
     }
     if given.config.modality == "state":
-        episodes = EpisodeStore.open(data, task=given.config.task).load()
-        worlds = centred_worlds(given.config.task, episodes, config)
+        worlds = centred_worlds(given.config.task, train.parted(episodes)[0], config)
         examiner = Examiner(given, episodes, worlds)
-        content |= {"before": examiner.examine(given), "after": examiner.examine(tuned)}
+        content |= {"real": examiner.anchor(), "before": examiner.examine(given), "after": examiner.examine(tuned)}
+    else:  # the judge reads states
+        real = RealData.of(given, episodes)
+        content |= {name: {"figures": figures(m, real)._asdict()} for name, m in (("before", given), ("after", tuned))}
     content |= {"wall_seconds": round(time.monotonic() - begun), "hardware": hardware(), "versions": versions()}
     atomic.write_json(out / FIGURES, content)
     atomic.write_bytes(out / PAGE, render(content).encode())

@@ -10,13 +10,15 @@ from typing import Any
 from . import charts
 from .charts import Line, number
 
+STAGES = ("before", "after", "real")
+
 
 def render(content: Mapping[str, Any]) -> str:
     """The page as HTML; `content` is what `agents.tune.tune` returns."""
     task = content["task"].removeprefix("wmenv/")
     style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
-    sections = [_head(content, task), _figures(content["figures"])]
-    if "after" in content:
+    sections = [_head(content, task), _figures(content)]
+    if "real" in content:
         sections += [_verdicts(content), _fired(content), _horizon(content)]
     sections.append(_how(content))
     return (
@@ -30,7 +32,7 @@ def render(content: Mapping[str, Any]) -> str:
 
 def _head(content: Mapping[str, Any], task: str) -> str:
     kicker = f'<p class="kicker">{escape(task)} · {escape(content["method"])} · seed {content["seed"]}</p>\n'
-    if "after" not in content:
+    if "real" not in content:
         return f"{kicker}<h1>A dream, tuned by physics</h1>"
     before, after = content["before"], content["after"]
     lede = (
@@ -47,14 +49,15 @@ def _verdicts(content: Mapping[str, Any]) -> str:
         ("violations", "frames that no real one looks like"),
         ("plausible", "clips that could be real"),
     ):
-        cells = [_share(content[when][world][key]) for world in ("V", "J") for when in ("before", "after")]
+        cells = [_share(content[when][world][key]) for world in ("V", "J") for when in STAGES]
         rows.append([says, *cells])
     rows.append(
         ["clip score, median (1: as good as real)"]
-        + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in ("before", "after")]
+        + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in STAGES]
     )
-    head = ["", "V before", "V after", "J before", "J after"]
-    gap = f"Clips that could be real to V, less those to J: {100 * content['after']['gap']:+.0f} points."
+    head = ["", *(f"{world} {stage}" for world in ("V", "J") for stage in STAGES)]
+    gap = f"Clips that could be real to V, less those to J: {100 * content['after']['gap']:+.0f} points. "
+    gap += "Real: recorded clips that neither was made of."
     return f"<h2>Two judges</h2>\n<p>{gap}</p>\n{_table(head, rows)}"
 
 
@@ -66,14 +69,16 @@ def _fired(content: Mapping[str, Any]) -> str:
     return f"<h2>What is wrong with them</h2>\n{said}\n{_table(['signal', 'before', 'after'], rows)}"
 
 
-def _figures(figures: Mapping[str, Any]) -> str:
+def _figures(content: Mapping[str, Any]) -> str:
     says = {
         "kept_loss": "loss on held-out real data",
         "energy": "motion, in units of real clips'",
         "sensitivity": "sensitivity to the action, in usual changes",
         "diversity": "diversity, in units of real clips'",
     }
-    rows = [[text, *(number(figures[when][name]) for when in ("before", "after"))] for name, text in says.items()]
+    rows = [
+        [text, *(number(content[when]["figures"][name]) for when in ("before", "after"))] for name, text in says.items()
+    ]
     return f"<h2>What must not be lost</h2>\n{_table(['', 'before', 'after'], rows)}"
 
 

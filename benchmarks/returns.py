@@ -28,7 +28,7 @@ from agents.loop import loop, round_folder
 from benchmarks.common import FOLDER, append_result
 from wmenv.data import EpisodeStore
 from wmenv.metrics import horizon_error, probe_latents
-from wmenv.train import held_out
+from wmenv.train import parted
 from wmenv.world_model import WorldModel
 
 RESULTS = FOLDER.parent / "results" / "returns.jsonl"
@@ -148,9 +148,7 @@ def run(study: Study, seed: int) -> None:
 
 def _quality(model: WorldModel, store: EpisodeStore) -> dict[str, Any]:
     """Error against horizon, and for frames the probe, on the episodes that were held out of training."""
-    episodes = store.load()
-    kept = [e for i, e in enumerate(episodes) if held_out(i, len(episodes))]
-    learned = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
+    learned, kept = parted(store.load())
     errors = horizon_error(model, kept, learned)
     shown = [i for i, h in enumerate(errors["horizons"]) if h in SHOWN_HORIZONS]
     quality: dict[str, Any] = {

@@ -33,7 +33,7 @@ from benchmarks.common import FOLDER, append_result
 from physics.worlds.data import DATA_WORLD
 from wmenv import EpisodeStore, WorldModel
 from wmenv.presets import PRESETS
-from wmenv.train import train
+from wmenv.train import parted, train
 
 RESULTS = FOLDER.parent / "results" / "rlpf" / "rlpf.jsonl"
 RUNS = FOLDER.parent / "runs" / "rlpf"
@@ -118,12 +118,14 @@ class Bench:
         self.given, self.data = base(study, seed)
         self.folder = self.data.parent
         episodes, config = EpisodeStore.open(self.data).load(), AlignConfig()
-        worlds = centred_worlds(study.task, episodes, config)
+        learned, _ = parted(episodes)
+        worlds = centred_worlds(study.task, learned, config)
         self.examiner = Examiner(self.given, episodes, worlds)
         self.verifiers = {
-            frames: rewarding_verifier(real_clips(study.task, episodes, frames + 1), worlds, config)
+            frames: rewarding_verifier(real_clips(study.task, learned, frames + 1), worlds, config)
             for frames in {arm.frames for arm in ARMS.values() if arm is not None}
         }
+        self.anchor = self.examiner.anchor()
         self.worlds = [world.to_dict() for world in worlds]
 
     def run(self, arm: str) -> None:
@@ -133,7 +135,7 @@ class Bench:
         if config is not None:
             verifier = self.verifiers[config.frames]
             policy = self.folder / "none" / "policy" if config.policy_share else None
-            model, _, _ = align(
+            model = align(
                 self.given, self.data, folder / "model", config=config, seed=self.seed, verifier=verifier, policy=policy
             )
             clips = 0 if config.method == "supervised" else config.updates * config.starts * config.group
@@ -153,6 +155,7 @@ class Bench:
             real_return={"mean": real.mean, "sem": real.sem},
             dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
             examined=found,
+            real=self.anchor,
             study=asdict(study),
             config=None if config is None else asdict(config),
             worlds=self.worlds,

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save
@@ -29,6 +31,8 @@ from .world_model import WorldModel
 
 SCRATCH = "training"  # folder of an unfinished training's checkpoints
 HELD_OUT = 10  # every tenth episode is never trained on
+
+Item = TypeVar("Item")
 
 
 def train(
@@ -113,6 +117,14 @@ def train(
 def held_out(index: int, total: int) -> bool:
     """Whether episode `index` of `total` is kept for measuring; the last one always is, so that one exists."""
     return index % HELD_OUT == HELD_OUT - 1 or (total < HELD_OUT and total > 1 and index == total - 1)
+
+
+def parted(episodes: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """The episodes to learn from, and those kept for measuring."""
+    parts: tuple[list[Item], list[Item]] = ([], [])
+    for index, episode in enumerate(episodes):
+        parts[held_out(index, len(episodes))].append(episode)
+    return parts
 
 
 def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality: str) -> WorldModelConfig:

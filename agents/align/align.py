@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import physics
-from wmenv import EpisodeStore, InputError, WorldModel, atomic, checkpoint
+from wmenv import EpisodeStore, InputError, WorldModel, atomic, checkpoint, train
 
 from ..callbacks import make_writers
 from ..imagine import load_model
@@ -22,13 +22,12 @@ from ..progress import Progress
 from .config import AlignConfig
 from .dreams import Driver
 from .drivers import Acting, Mixture, Random, Recorded
-from .figures import Figures
 from .grading import FrameGrader, Grader, StateGrader
 from .real_data import RealData
 from .run import Rounds, make_learner
 from .verifiers import centred_worlds, real_clips, rewarding_verifier
 
-SCRATCH = "alignment"
+SCRATCH, ORIGIN = "alignment", "origin.json"
 VERIFIER, WORLDS = "verifier.json", "worlds.json"
 
 
@@ -45,13 +44,16 @@ def align(
     tensorboard: bool = False,
     wandb: bool = False,
     progress: Progress | None = None,
-) -> tuple[WorldModel, Figures, Figures]:
+) -> WorldModel:
     """Tunes a copy of a world model and stores it; goes on where a run of the same settings was stopped.
+
+    A run that is done already is read, not done again.
 
     Args:
         model: A world model or its folder.
         data: Folder of the recording that it learned from: real starts, real actions, and what must not be forgotten.
-        out: Folder of the tuned model; also gets `metrics.jsonl` with a row a round.
+        out: Folder of the tuned model; also gets `metrics.jsonl` with a row a round, and `origin.json`: of what it was
+            made, and how.
         config: Options; None for the defaults.
         seed: Of everything that is drawn.
         policy: Acts in `config.policy_share` of the dreams.
@@ -63,25 +65,35 @@ def align(
         progress: Told how far it is.
 
     Returns:
-        The tuned model, and the figures of what was given and of what it has become.
+        The tuned model.
 
     Raises:
-        InputError: `out` holds a finished model, the verifier or the data are another task's, or `config.policy_share`
-            is above 0 without a policy.
+        InputError: `out` holds the finished model of another run, the verifier or the data are another task's, or
+            `config.policy_share` is above 0 without a policy.
         DataError: The recording is too short.
         TrainingError: A reward is not finite; what was done so far is kept in `out`.
         CheckpointError: `out` holds the state of another run.
     """
     config, out = config or AlignConfig(), Path(out)
     scratch = out / SCRATCH
-    if (out / checkpoint.CONFIG).exists() and not scratch.exists():
-        raise InputError(f"out: expected a new folder, got {out} with a finished model; choose another")
     given = load_model(model, device)
     store = EpisodeStore.open(data, task=given.config.task)
     if (config.policy_share > 0) != (policy is not None):
         raise InputError("policy: expected a policy with a share above 0, or neither; give policy= and policy_share=")
     if isinstance(policy, (str, Path)):
         policy = Policy.load(policy)
+    identity = {
+        "model": atomic.digest(b"".join(t.cpu().numpy().tobytes() for t in given.state_dict().values())),
+        "data": [store.info.task, store.num_episodes, store.num_steps],
+        "config": asdict(config),
+        "seed": seed,
+        "verifier": None if verifier is None else verifier_digest(verifier),
+        "policy": None if policy is None else policy.config.steps,
+    }
+    if (out / checkpoint.CONFIG).exists() and not scratch.exists():
+        if not (out / ORIGIN).exists() or json.loads((out / ORIGIN).read_text(encoding="utf-8")) != identity:
+            raise InputError(f"out: expected a new folder, got {out} with the finished model of another run")
+        return WorldModel.from_pretrained(out).to(given.device)
     tuned = copy.deepcopy(given)
     episodes = store.load()
     real = RealData.of(tuned, episodes)
@@ -95,14 +107,6 @@ def align(
         if progress:
             progress(row["update"], config.updates, {k: row[k] for k in ("reward", "violations") if k in row})
 
-    identity = {
-        "model": atomic.digest(b"".join(t.cpu().numpy().tobytes() for t in given.state_dict().values())),
-        "data": [store.info.task, store.num_episodes, store.num_steps],
-        "config": asdict(config),
-        "seed": seed,
-        "verifier": atomic.digest(json.dumps(asdict(grader.verifier.calibration), sort_keys=True).encode()),
-        "policy": None if policy is None else policy.config.steps,
-    }
     rounds = Rounds(
         learner=make_learner(tuned, real, config, seed),
         grader=grader,
@@ -115,7 +119,7 @@ def align(
         report=report,
     )
     try:
-        before, after = rounds.run()
+        rounds.run()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; the rounds so far are in {scratch}, the same command goes on") from None
     finally:
@@ -123,9 +127,15 @@ def align(
             writer.close()
     tuned.requires_grad_(False)
     tuned.forget_pages()
+    atomic.write_json(out / ORIGIN, identity)
     tuned.save_pretrained(out)
     shutil.rmtree(scratch)
-    return tuned, before, after
+    return tuned
+
+
+def verifier_digest(verifier: physics.MotionVerifier | physics.FrameVerifier) -> str:
+    """Tells two calibrations apart."""
+    return atomic.digest(json.dumps(asdict(verifier.calibration), sort_keys=True).encode())
 
 
 def make_grader(
@@ -148,8 +158,9 @@ def make_grader(
         return FrameGrader(model, verifier)
     if verifier is None:
         if not (folder / VERIFIER).exists():
-            clips = real_clips(task, episodes, config.frames + 1)
-            worlds = centred_worlds(task, episodes, config)
+            learned, _ = train.parted(episodes)  # those kept apart are to measure by, the verifier too
+            clips = real_clips(task, learned, config.frames + 1)
+            worlds = centred_worlds(task, learned, config)
             atomic.write_json(folder / WORLDS, {"worlds": [world.to_dict() for world in worlds]})
             rewarding_verifier(clips, worlds, config).calibration.save(folder / VERIFIER)
         kept = json.loads((folder / WORLDS).read_text(encoding="utf-8"))

@@ -42,10 +42,7 @@ class RealData:
         """
         if len(episodes) < 2:
             raise DataError(f"data: expected at least 2 episodes, one of them to measure by, got {len(episodes)}")
-        parts: tuple[list[Episode], list[Episode]] = ([], [])
-        for i, episode in enumerate(episodes):
-            parts[train.held_out(i, len(episodes))].append(episode)
-        return cls(*(training.encode_episodes(model, part) for part in parts), _forcing(model))
+        return cls(*(training.encode_episodes(model, part) for part in train.parted(episodes)), _forcing(model))
 
     def loss(self, model: WorldModel, rows: int, frames: int, generator: torch.Generator) -> Tensor:
         """The supervised loss of one batch, as in training."""

@@ -23,7 +23,7 @@ from .chain import Noise
 from .config import EACH, AlignConfig
 from .dreams import Context, Dreams, Driver, dream, starts_within
 from .drivers import Recorded, Together
-from .figures import Figures, figures
+from .figures import figures
 from .grading import Grader, Grades, Reward, binary, dense, grade
 from .guards import Guards
 from .policy_gradient import PolicyGradient
@@ -83,8 +83,8 @@ class Rounds:
     def __post_init__(self) -> None:
         self._rates = [group["lr"] for group in self.learner.optimizer.param_groups]
 
-    def run(self) -> tuple[Figures, Figures]:
-        """All rounds that are left; the figures of the model that was given and of what it has become.
+    def run(self) -> None:
+        """All rounds that are left; the learner's model then has the weights that are kept.
 
         Raises:
             TrainingError: A reward is not finite.
@@ -92,8 +92,7 @@ class Rounds:
         """
         model, config = self.learner.model, self.config
         self._average = copy.deepcopy(model).requires_grad_(False)
-        given = figures(model, self.real)
-        guards, now, taken_back = Guards(given, config), given, 0
+        guards, taken_back = Guards(figures(model, self.real), config), 0
         begin = self._restore()
         good = self._state()
         for number in range(begin, config.updates):
@@ -117,7 +116,6 @@ class Rounds:
             if taken_back == MOST_TAKEN_BACK:
                 break
         model.dynamics.load_state_dict(self._average.dynamics.state_dict())
-        return given, now
 
     @torch.no_grad()
     def _follow(self, number: int) -> None:

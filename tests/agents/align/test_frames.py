@@ -42,8 +42,8 @@ def verifier() -> physics.FrameVerifier:
 
 def test_a_model_of_frames_is_tuned(made: Path, verifier: physics.FrameVerifier, tmp_path: Path) -> None:
     given = WorldModel.from_pretrained(made / "model")
-    tuned, before, after = align(given, made / "data", tmp_path, config=QUICK, verifier=verifier)
-    assert after.kept_loss > 0 and tuned.config == given.config
+    tuned = align(given, made / "data", tmp_path, config=QUICK, verifier=verifier)
+    assert tuned.config == given.config
 
 
 def test_a_verifier_of_states_is_refused(made: Path, tmp_path: Path) -> None:
