@@ -24,7 +24,7 @@ from .dynamics import Dynamics, DynamicsConfig, NextFrame, new_cache
 from .errors import CheckpointError, InputError
 from .heads import TransitionHeads
 from .sampling import denoise
-from .tokenizers import FrameVAE, FrameVAEConfig, StateTokenizer, Tokenizer
+from .tokenizers import FrameVAE, FrameVAEConfig, StateTokenizer, Tokenizer, unit_vectors
 from .types import LATENT_BOUND, DreamState, EncoderState, StepOutput, gather_rows
 
 PAGES_LIMIT = 256 * 2**20  # bytes of prefilled start caches kept in memory
@@ -176,7 +176,7 @@ class WorldModel(nn.Module):
         cache = FrameCache(state.keys, state.values, state.cached, state.position)
         frame = NextFrame.begin(self.dynamics, cache if consume else copy_cache(cache), action)
         before = state.latents[:, -1]
-        after = sampler(frame, before, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
+        after = self.tokenizer.project(sampler(frame, before, noise)).clamp(-LATENT_BOUND, LATENT_BOUND)
         reward, termination = self.heads.read(before, after, action)
         cache = frame.commit(before, after, reward.new_zeros(1))
         latents = torch.cat((state.latents[:, 1:], after.unsqueeze(1)), dim=1)
@@ -313,7 +313,7 @@ def _same_line(one: FrameVAE, other: Any) -> bool:
 def build_tokenizer(config: WorldModelConfig) -> Tokenizer:
     """The tokenizer that `config` describes, not yet trained."""
     if config.modality == "state":
-        return StateTokenizer(config.state_slots, config.num_tokens, config.token_dim)
+        return StateTokenizer(config.state_slots, config.num_tokens, config.token_dim, unit_vectors(config.state_names))
     if config.image_size is None:
         raise CheckpointError("image_size: expected pixels for a frame model, got None; restore config.json")
     vae = FrameVAEConfig(

@@ -5,9 +5,9 @@ from typing import Protocol
 from torch import Tensor
 
 from .frame_vae import FrameVAE, FrameVAEConfig
-from .state import StateTokenizer, group_slots
+from .state import StateTokenizer, group_slots, unit_vectors
 
-__all__ = ["FrameVAE", "FrameVAEConfig", "StateTokenizer", "Tokenizer", "group_slots"]
+__all__ = ["FrameVAE", "FrameVAEConfig", "StateTokenizer", "Tokenizer", "group_slots", "unit_vectors"]
 
 
 class Tokenizer(Protocol):
@@ -23,6 +23,10 @@ class Tokenizer(Protocol):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (B, T, N, C) -> observations (B, T, ...)."""
+        ...
+
+    def project(self, latents: Tensor) -> Tensor:
+        """The nearest latents (..., N, C) that some observation has, as far as that is known."""
         ...
 
     def stream_start(self, obs: Tensor) -> tuple[Tensor, Tensor]:

@@ -109,6 +109,10 @@ class FrameVAE(nn.Module):
 
     # ---- streaming, one frame at a time
 
+    def project(self, latents: Tensor) -> Tensor:
+        """The same latents: each is some frame's."""
+        return latents
+
     def stream_start(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """First uint8 frames (B, S, S, 3) -> (memory (B, M), unit-scale latent (B, N, C))."""
         x, points = self._per_frame(to_unit(frames))

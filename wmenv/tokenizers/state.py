@@ -36,16 +36,48 @@ def group_slots(groups: Sequence[int], max_tokens: int) -> tuple[list[int], int,
     return [token * channels + channel for token, channel in places], tokens, channels
 
 
-class StateTokenizer(nn.Module):
-    """Normalise a state vector and lay it out as (N, C) tokens; empty channels hold zero."""
+def unit_vectors(names: Sequence[str]) -> list[list[int]]:
+    """Which coordinates are together one vector of length 1: the cosine and sine of an angle, a quaternion.
 
-    def __init__(self, slots: Sequence[int], num_tokens: int, token_dim: int) -> None:
+    Args:
+        names: of the coordinates, such as "cos:joint0 [1]" or "qpos:root.qw [1]" (docs/tasks.md).
+
+    Returns:
+        The indices of each vector's coordinates.
+    """
+    place = {name.split(" ")[0]: index for index, name in enumerate(names)}
+    found = []
+    for name in place:
+        parts = [name, name.replace("cos:", "sin:")] if name.startswith("cos:") else []
+        if name.startswith("qpos:") and name.endswith(".qw"):
+            parts = [name[:-1] + axis for axis in "wxyz"]
+        if parts and all(part in place for part in parts):
+            found.append([place[part] for part in parts])
+    return found
+
+
+class StateTokenizer(nn.Module):
+    """Normalise a state vector and lay it out as (N, C) tokens; empty channels hold zero.
+
+    Args:
+        slots: place of each coordinate in the flattened tokens.
+        num_tokens: N.
+        token_dim: C.
+        units: coordinates that are together a vector of length 1, see `unit_vectors`.
+    """
+
+    def __init__(
+        self, slots: Sequence[int], num_tokens: int, token_dim: int, units: Sequence[Sequence[int]] = ()
+    ) -> None:
         super().__init__()
         self.num_tokens, self.token_dim = num_tokens, token_dim
         self.grid = (num_tokens, 1)
         self.register_buffer("slots", torch.tensor(list(slots), dtype=torch.long))
         self.register_buffer("mean", torch.zeros(len(slots)))
         self.register_buffer("scale", torch.ones(len(slots)))
+        for size in sorted({len(unit) for unit in units}):  # all angles together, all rotations together
+            alike = torch.tensor([list(unit) for unit in units if len(unit) == size])
+            self.register_buffer(f"units_of_{size}", alike, persistent=False)
         self.slots: Tensor
         self.mean: Tensor
         self.scale: Tensor
@@ -65,6 +97,23 @@ class StateTokenizer(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (..., N, C) -> states (..., S) in SI units."""
         return latents.flatten(-2)[..., self.slots] * self.scale + self.mean
+
+    @property
+    def _units(self) -> list[Tensor]:
+        """Indices (U, 2) of angles and (U, 4) of rotations, as far as there are any."""
+        return [buffer for name, buffer in self.named_buffers() if name.startswith("units_of_")]
+
+    def project(self, latents: Tensor) -> Tensor:
+        """The nearest latents (..., N, C) that are a state: angles and rotations of length 1.
+
+        A dream's errors would add up in those lengths, which nothing real has and no verifier of motions can see.
+        """
+        if not self._units:
+            return latents
+        state = self.decode(latents)
+        for unit in self._units:
+            state[..., unit] = nn.functional.normalize(state[..., unit], dim=-1)
+        return self.encode(state)
 
     # ---- streaming: a state needs no memory
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmenv.tokenizers import StateTokenizer, group_slots
+from wmenv.tokenizers import StateTokenizer, group_slots, unit_vectors
 
 
 @given(st.lists(st.integers(-3, 12), min_size=1, max_size=40), st.integers(1, 20))
@@ -84,3 +84,29 @@ def test_streaming_is_encoding(tokenizer):
     for t in range(1, 4):
         memory, latent = tokenizer.stream_step(memory, x[:, t])
         assert memory.shape == (3, 0) and torch.equal(latent, latents[:, t])
+
+
+def test_angles_and_rotations_are_found_by_name():
+    names = ["qpos:x [m]", "cos:a [1]", "sin:a [1]", *(f"qpos:b.q{axis} [1]" for axis in "wxyz"), "cos:alone [1]"]
+    assert unit_vectors(names) == [[1, 2], [3, 4, 5, 6]]
+    assert unit_vectors(["qpos:x [m]", "qvel:x [m/s]"]) == []
+
+
+def test_a_projected_latent_is_a_state():
+    names = [
+        "cos:a [1]",
+        "qpos:x [m]",
+        "sin:a [1]",
+        *(f"qpos:b.q{axis} [1]" for axis in "wxyz"),
+        "cos:c [1]",
+        "sin:c [1]",
+    ]
+    tokenizer = StateTokenizer([*range(len(names))], 1, len(names), unit_vectors(names))
+    tokenizer.fit(torch.rand(50, len(names), generator=torch.Generator().manual_seed(0)))
+    state = torch.randn(3, 7, len(names), generator=torch.Generator().manual_seed(1))
+    seen = tokenizer.decode(tokenizer.project(tokenizer.encode(state)))
+    for unit in unit_vectors(names):
+        torch.testing.assert_close(seen[..., unit].norm(dim=-1), torch.ones(3, 7))
+        torch.testing.assert_close(seen[..., unit], torch.nn.functional.normalize(state[..., unit], dim=-1))
+    torch.testing.assert_close(seen[..., 1], state[..., 1])
+    torch.testing.assert_close(tokenizer.project(tokenizer.encode(seen)), tokenizer.encode(seen))
