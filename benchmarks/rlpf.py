@@ -65,7 +65,7 @@ STUDIES = (
     Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
     Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
 )
-UPDATES = 120
+UPDATES = 240
 DRIVEN = {"recorded_share": 0.25, "random_share": 0.25, "policy_share": 0.5}  # by the policy of the untuned dream
 WHOLE = {
     **DRIVEN,
@@ -76,10 +76,10 @@ WHOLE = {
 ARMS: dict[str, AlignConfig | None] = {
     "none": None,
     "rlpf": AlignConfig(updates=UPDATES, **DRIVEN),
-    "supervised": AlignConfig(method="supervised", updates=UPDATES),
-    "filter": AlignConfig(method="filter", starts=84, group=1, real_weight=1.0, **WHOLE),
-    "binary": AlignConfig(method="binary", starts=42, group=2, gamma=0.9, **WHOLE),
-    "grpo": AlignConfig(method="grpo", starts=10, group=8, **WHOLE),
+    "supervised": AlignConfig(method="supervised", updates=UPDATES, minibatches=8),  # in the time of a round of `rlpf`
+    "filter": AlignConfig(method="filter", starts=21, group=1, minibatches=4, real_weight=1.0, **WHOLE),
+    "binary": AlignConfig(method="binary", starts=10, group=2, gamma=0.9, **WHOLE),
+    "grpo": AlignConfig(method="grpo", starts=3, group=8, **WHOLE),
     "random": AlignConfig(method="random", updates=UPDATES, **DRIVEN),
 }
 

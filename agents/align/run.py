@@ -207,7 +207,7 @@ class Rounds:
 def make_learner(model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> Learner:
     """The learner of `config.method`."""
     if config.method in ("filter", "supervised"):
-        return Supervised(model, real, config, seed)
+        return Supervised(model, real, config)
     return PolicyGradient(model, real, config, seed)
 
 

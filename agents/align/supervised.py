@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from wmenv import WorldModel, objectives, training
 
+from .chain import Still
 from .config import AlignConfig
 from .dreams import Dreams
-from .explorer import explorer
 from .grading import Grades
 from .real_data import RealData
 
@@ -24,12 +24,11 @@ class Supervised:
         model: Is tuned in place: its dynamics alone.
         real: The recording.
         config: Options.
-        seed: Of the noise's weights.
     """
 
-    def __init__(self, model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> None:
+    def __init__(self, model: WorldModel, real: RealData, config: AlignConfig) -> None:
         self.model, self.real, self.config = model, real, config
-        self.noise = explorer(model, config, seed)  # filtering needs dreams that differ
+        self.noise = Still()  # what an exploring dream strays by is nothing to learn
         self.needs_dreams = config.method == "filter"
         self.module = nn.ModuleDict({"dynamics": model.dynamics})
         model.dynamics.requires_grad_(True)
