@@ -8,6 +8,7 @@ The only module of agents that knows the judge; nothing that makes a reward impo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from wmenv import Episode, WorldModel, metrics, train
 from .align.dreams import Dreams, dream
 from .align.drivers import Mixture, Random, Recorded
 from .align.figures import figures
-from .align.grading import Grader, StateGrader, dense, grade
+from .align.grading import Grader, dense, grade, laid_out
 from .align.real_data import RealData
-from .align.verifiers import longest_clips, real_clips
+from .align.verifiers import calibrated, longest_clips, real_clips
 
 DREAMS, FRAMES, SEED = 128, 24, 73  # fewer frames where the recorded episodes are shorter
 NOISE = 0.01  # errors of dreamed states, in spreads of real ones, that are not held against a dream
@@ -43,18 +44,20 @@ class Examiner:
         self._learned, self._kept = train.parted(episodes)
         self._frames = longest_clips(self._learned, FRAMES + 1) - 1
         task, clips = model.config.task, real_clips(model.config.task, self._learned, self._frames + 1)
-        self._verifiers = {
-            name: physics.MotionVerifier(
-                task, calibration=physics.calibrate(clips, noise=NOISE, worlds=around), worlds=around
-            )
+        self._graders = {
+            name: Grader.of(model, calibrated(model, clips, around, noise=NOISE))
             for name, around in (("V", worlds[:1]), ("J", (judging_world(task),)))
         }
 
     def anchor(self) -> dict[str, Any]:
         """What V and J say of real clips that neither was calibrated on: the least that a dream can be asked for."""
-        task = next(iter(self._verifiers.values())).task
-        clips = real_clips(task, self._kept, self._frames + 1, fewest=1)
-        return {name: verdict(verifier.verify(clips)) for name, verifier in self._verifiers.items()}
+        model, generator = self._graders["V"].model, torch.Generator().manual_seed(SEED)
+        context, true, reached = self._real.cut(model, self._frames, DREAMS, generator, kept=True)
+        whole = reached.all(1)
+        latents = torch.cat((context.latents[:, -1:], true), dim=1)[whole]
+        actions = model.action_middle + model.action_half * context.recorded[whole, : self._frames]
+        judged = {name: grader.reports(latents, actions.double().numpy()) for name, grader in self._graders.items()}
+        return {name: verdict(reports) for name, reports in judged.items() if reports}
 
     def examine(self, model: WorldModel) -> dict[str, Any]:
         """Everything about one model, as JSON values."""
@@ -63,23 +66,23 @@ class Examiner:
         driver = Mixture([(Recorded(), 1.0), (Random(model.config.action_dim, generator), 1.0)])
         dreams = dream(model, context, driver, None, self._frames, model.config.denoise_steps, generator)
         found: dict[str, Any] = {"frames": self._frames, "figures": figures(model, self._real)._asdict()}
-        for name, verifier in self._verifiers.items():
-            grader: Grader = StateGrader(model, verifier)
-            found[name] = verdict([r for r in grade(grader, model, dreams, dense).reports if r is not None])
+        for name, grader in self._graders.items():
+            grades = grade(replace(grader, model=model), model, dreams, dense)
+            found[name] = verdict([r for r in grades.reports if r is not None])
         found["phys_err_mm"] = self._phys_err(model, dreams)
         found["gap"] = found["V"]["plausible"] - found["J"]["plausible"]
         errors = metrics.horizon_error(model, self._kept, self._learned, horizon=HORIZON)
         found["horizon"] = {name: errors[name] for name in ("horizons", "dream", "one_dream", "clips")}
         return found
 
-    @staticmethod
-    def _phys_err(model: WorldModel, dreams: Dreams) -> float:
-        """PhysDiff's Phys-Err, mean over the dreams that did not end."""
+    def _phys_err(self, model: WorldModel, dreams: Dreams) -> float | None:
+        """PhysDiff's Phys-Err, mean over the dreams that did not end; None if all did."""
         whole = dreams.alive.all(1)
         if not whole.any():
-            return float("nan")
-        states = model.tokenizer.decode(torch.cat((dreams.context.latents[:, -1:], dreams.latents), dim=1)[whole])
-        return float(physics.phys_err(physics.clips_of_states(model.config.task, states.double().cpu().numpy())).mean())
+            return None
+        latents, actions = laid_out(model, dreams)
+        clips, _ = replace(self._graders["V"], model=model).read(latents[whole], actions[whole.cpu().numpy()])
+        return float(physics.phys_err(clips).mean())
 
 
 def verdict(reports: Sequence[physics.PhysicsReport]) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from typing import Any, cast
 
 from wmenv import EpisodeStore, InputError, atomic, train
 
-from .align import AlignConfig, align, figures
-from .align.real_data import RealData
+from .align import AlignConfig, align
 from .align.verifiers import centred_worlds
 from .examine import Examiner
 from .imagine import load_model
@@ -73,13 +72,9 @@ def tune(
         "seed": seed,
         "config": asdict(config),
     }
-    if given.config.modality == "state":
-        worlds = centred_worlds(given.config.task, train.parted(episodes)[0], config)
-        examiner = Examiner(given, episodes, worlds)
-        content |= {"real": examiner.anchor(), "before": examiner.examine(given), "after": examiner.examine(tuned)}
-    else:  # the judge reads states
-        real = RealData.of(given, episodes)
-        content |= {name: {"figures": figures(m, real)._asdict()} for name, m in (("before", given), ("after", tuned))}
+    worlds = centred_worlds(given.config.task, train.parted(episodes)[0], config)
+    examiner = Examiner(given, episodes, worlds)
+    content |= {"real": examiner.anchor(), "before": examiner.examine(given), "after": examiner.examine(tuned)}
     content |= {"wall_seconds": round(time.monotonic() - begun), "hardware": hardware(), "versions": versions()}
     atomic.write_json(out / FIGURES, content)
     atomic.write_bytes(out / PAGE, render(content).encode())

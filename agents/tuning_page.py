@@ -10,16 +10,14 @@ from typing import Any
 from . import charts
 from .charts import Line, number
 
-STAGES = ("before", "after", "real")
+STAGES = ("before", "after", "real")  # of real clips there may be none that are long enough
 
 
 def render(content: Mapping[str, Any]) -> str:
     """The page as HTML; `content` is what `agents.tune.tune` returns."""
     task = content["task"].removeprefix("wmenv/")
     style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
-    sections = [_head(content, task), _figures(content)]
-    if "real" in content:
-        sections += [_verdicts(content), _fired(content), _horizon(content)]
+    sections = [_head(content, task), _figures(content), _verdicts(content), _fired(content), _horizon(content)]
     sections.append(_how(content))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -32,8 +30,6 @@ def render(content: Mapping[str, Any]) -> str:
 
 def _head(content: Mapping[str, Any], task: str) -> str:
     kicker = f'<p class="kicker">{escape(task)} · {escape(content["method"])} · seed {content["seed"]}</p>\n'
-    if "real" not in content:
-        return f"{kicker}<h1>A dream, tuned by physics</h1>"
     before, after = content["before"], content["after"]
     lede = (
         f"Of the frames that the model dreams, {_share(before['V']['violations'])} looked like none of the real ones "
@@ -44,18 +40,18 @@ def _head(content: Mapping[str, Any], task: str) -> str:
 
 
 def _verdicts(content: Mapping[str, Any]) -> str:
-    rows = []
+    stages, rows = [stage for stage in STAGES if content[stage].get("J")], []
     for key, says in (
         ("violations", "frames that no real one looks like"),
         ("plausible", "clips that could be real"),
     ):
-        cells = [_share(content[when][world][key]) for world in ("V", "J") for when in STAGES]
+        cells = [_share(content[when][world][key]) for world in ("V", "J") for when in stages]
         rows.append([says, *cells])
     rows.append(
         ["clip score, median (1: as good as real)"]
-        + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in STAGES]
+        + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in stages]
     )
-    head = ["", *(f"{world} {stage}" for world in ("V", "J") for stage in STAGES)]
+    head = ["", *(f"{world} {stage}" for world in ("V", "J") for stage in stages)]
     gap = f"Clips that could be real to V, less those to J: {100 * content['after']['gap']:+.0f} points. "
     gap += "Real: recorded clips that neither was made of."
     return f"<h2>Two judges</h2>\n<p>{gap}</p>\n{_table(head, rows)}"

@@ -58,8 +58,7 @@ class Align:
                 progress=progress,
             )
         for world in ("V", "J"):
-            if "real" in found:
-                before, after = (100 * found[when][world]["violations"] for when in ("before", "after"))
-                print(f"{world}: {before:.1f}% of dreamed frames look like no real one before, {after:.1f}% after")
+            before, after = (100 * found[when][world]["violations"] for when in ("before", "after"))
+            print(f"{world}: {before:.1f}% of dreamed frames look like no real one before, {after:.1f}% after")
         say(f"{self.out}: the tuned model, align.json and align.html")
         return 0

@@ -122,7 +122,7 @@ class Bench:
         worlds = centred_worlds(study.task, learned, config)
         self.examiner = Examiner(self.given, episodes, worlds)
         self.verifiers = {
-            frames: rewarding_verifier(real_clips(study.task, learned, frames + 1), worlds, config)
+            frames: rewarding_verifier(self.given, real_clips(study.task, learned, frames + 1), worlds, config)
             for frames in {arm.frames for arm in ARMS.values() if arm is not None}
         }
         self.anchor = self.examiner.anchor()

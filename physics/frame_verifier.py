@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from .calibrate import SEED, calibrate
 from .calibration import Calibration
 from .clip import MotionClip
+from .control_model import ControlModel
 from .estimator import StateEstimator
 from .film import film
 from .real_clips import record_clips
 from .report import PhysicsReport
 from .verifier import MotionVerifier
+from .world import World
 
 Array = NDArray[np.float64]
 CLIPS, FRAMES, SIZE = 192, 32, 64
@@ -32,23 +34,29 @@ class FrameVerifier:
         estimator: Reads the films; it is frozen.
         calibration: What films of real clips look like to the estimator and the verifier; None: made now of recorded
             clips, which are drawn and read: half a minute.
+        worlds: That the robot might live in, see `MotionVerifier`.
 
     Raises:
         ClipError: The calibration is another task's.
     """
 
-    def __init__(self, estimator: StateEstimator, calibration: Calibration | None = None) -> None:
-        self._estimator = estimator
+    def __init__(
+        self,
+        estimator: StateEstimator,
+        calibration: Calibration | None = None,
+        worlds: Sequence[World | ControlModel] = (),
+    ) -> None:
+        self.estimator = estimator
         if calibration is None:
             real = record_clips(estimator.task, CLIPS, FRAMES, seed=SEED)
-            calibration = calibrate(real, read=partial(read_films, estimator))
-        self.motion = MotionVerifier(estimator.task, calibration=calibration)
+            calibration = calibrate(real, read=partial(read_films, estimator), worlds=worlds)
+        self.motion = MotionVerifier(estimator.task, calibration=calibration, worlds=worlds)
         """What judges the motions that are read."""
 
     @property
     def task(self) -> str:
         """Id of the task."""
-        return self._estimator.task
+        return self.estimator.task
 
     @property
     def calibration(self) -> Calibration:
@@ -65,7 +73,7 @@ class FrameVerifier:
         Raises:
             EstimatorError: Frames or actions are not what was expected.
         """
-        return self.motion.verify(*self._estimator.read_many(frames, actions))
+        return self.motion.verify(*self.estimator.read_many(frames, actions))
 
 
 def read_films(estimator: StateEstimator, clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[Array]]:

@@ -22,7 +22,7 @@ from ..progress import Progress
 from .config import AlignConfig
 from .dreams import Driver
 from .drivers import Acting, Mixture, Random, Recorded
-from .grading import FrameGrader, Grader, StateGrader
+from .grading import Grader
 from .real_data import RealData
 from .run import Rounds, make_learner
 from .verifiers import centred_worlds, real_clips, rewarding_verifier
@@ -151,27 +151,21 @@ def make_grader(
         InputError: The verifier is another task's, or reads something else than the model dreams.
     """
     task = model.config.task
-    if model.config.modality == "frames":
-        verifier = verifier or physics.FrameVerifier(physics.StateEstimator.shipped(task))
-        if not isinstance(verifier, physics.FrameVerifier):
-            raise InputError("verifier: expected a FrameVerifier for a model of frames, got a MotionVerifier")
-        return FrameGrader(model, verifier)
     if verifier is None:
         if not (folder / VERIFIER).exists():
             learned, _ = train.parted(episodes)  # those kept apart are to measure by, the verifier too
             clips = real_clips(task, learned, config.frames + 1)
             worlds = centred_worlds(task, learned, config)
             atomic.write_json(folder / WORLDS, {"worlds": [world.to_dict() for world in worlds]})
-            rewarding_verifier(clips, worlds, config).calibration.save(folder / VERIFIER)
+            rewarding_verifier(model, clips, worlds, config).calibration.save(folder / VERIFIER)
         kept = json.loads((folder / WORLDS).read_text(encoding="utf-8"))
-        verifier = physics.MotionVerifier(
-            task,
-            calibration=physics.Calibration.load(folder / VERIFIER),
-            worlds=[physics.World.from_dict(world) for world in kept["worlds"]],
-        )
-    if not isinstance(verifier, physics.MotionVerifier):
-        raise InputError("verifier: expected a MotionVerifier for a model of states, got a FrameVerifier")
-    return StateGrader(model, verifier)
+        known = physics.Calibration.load(folder / VERIFIER)
+        around = [physics.World.from_dict(world) for world in kept["worlds"]]
+        if model.config.modality == "frames":
+            verifier = physics.FrameVerifier(physics.StateEstimator.shipped(task), known, around)
+        else:
+            verifier = physics.MotionVerifier(task, calibration=known, worlds=around)
+    return Grader.of(model, verifier)
 
 
 def _driver(model: WorldModel, config: AlignConfig, policy: Any) -> Callable[[torch.Generator], Driver]:

@@ -29,79 +29,60 @@ class Grades(NamedTuple):
     judged: Tensor  # (B, T) bool
 
 
-class Grader(Protocol):
-    """Reads states out of dreams, in a way that is fixed, and reports on each."""
-
-    task: str
-    verifier: physics.MotionVerifier | physics.FrameVerifier
-
-    def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
-        """A report for each of (B, T + 1, N, C) latents with (B, T, A) actions in the task's own units."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class StateGrader:
-    """Grades dreams of states.
+class Grader:
+    """Reads motions out of dreams, in a way that is fixed, and has each judged.
 
     Args:
-        model: Decodes; its tokenizer is not learned any more.
+        model: Decodes its latents; its tokenizer is not learned any more.
         verifier: Of the model's task.
+        estimator: Reads the states in frames; it was trained on real ones and is frozen. None for a model of states.
 
     Raises:
-        InputError: The verifier is another task's, or the model has no state read-out.
+        InputError: The verifier is another task's, or the model dreams something else than is read.
     """
 
     model: WorldModel
     verifier: physics.MotionVerifier
+    estimator: physics.StateEstimator | None = None
 
     def __post_init__(self) -> None:
-        _check(self.model, self.verifier.task, "state")
+        c, reads = self.model.config, "state" if self.estimator is None else "frames"
+        if self.verifier.task != c.task:
+            raise InputError(f"verifier: expected one of {c.task}, which the model dreams, got {self.verifier.task}'s")
+        if c.modality != reads:
+            kind = {"state": "a MotionVerifier for a model of states", "frames": "a FrameVerifier for one of frames"}
+            raise InputError(f"verifier: expected {kind[c.modality]}, got one that reads {reads}")
 
-    @property
-    def task(self) -> str:
-        """Id of the task."""
-        return self.verifier.task
+    @classmethod
+    def of(cls, model: WorldModel, verifier: physics.MotionVerifier | physics.FrameVerifier) -> Grader:
+        """With the estimator of a verifier of frames."""
+        if isinstance(verifier, physics.FrameVerifier):
+            return cls(model, verifier.motion, verifier.estimator)
+        return cls(model, verifier)
 
-    def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
-        """See `Grader`."""
-        states = self.model.tokenizer.decode(latents).double().cpu().numpy()
-        return self.verifier.verify(physics.clips_of_states(self.task, states, actions))
+    def read(self, latents: Tensor, actions: Any) -> tuple[list[physics.MotionClip], list[np.ndarray] | None]:
+        """The motions in (B, T + 1, N, C) latents, and of frames how unsure the estimator is, (T + 1,) each.
 
+        Args:
+            latents: Of dreams that begin alike real clips.
+            actions: (B, T, A) in the task's own units.
+        """
+        if self.estimator is None:
+            states = self.model.tokenizer.decode(latents).double().cpu().numpy()
+            return physics.clips_of_states(self.model.config.task, states, actions), None
+        films = [self.model.tokenizer.decode(film.unsqueeze(0))[0].cpu().numpy() for film in latents]
+        return self.estimator.read_many(films, list(actions))
 
-@dataclass(frozen=True, slots=True)
-class FrameGrader:
-    """Grades dreams of frames through an estimator that was trained on real ones and is frozen.
-
-    Args:
-        model: Decodes its latents to frames.
-        verifier: Of the model's task, with its estimator.
-    """
-
-    model: WorldModel
-    verifier: physics.FrameVerifier
-
-    def __post_init__(self) -> None:
-        _check(self.model, self.verifier.task, "frames")
-
-    @property
-    def task(self) -> str:
-        """Id of the task."""
-        return self.verifier.task
-
-    def reports(self, latents: Tensor, actions: np.ndarray) -> list[physics.PhysicsReport]:
-        """See `Grader`."""
-        films: Any = [self.model.tokenizer.decode(film.unsqueeze(0))[0].cpu().numpy() for film in latents]
-        return self.verifier.verify(films, list(actions))
+    def reports(self, latents: Tensor, actions: Any) -> list[physics.PhysicsReport]:
+        """What the verifier says of them."""
+        return self.verifier.verify(*self.read(latents, actions))
 
 
-def _check(model: WorldModel, task: str, modality: str) -> None:
-    """Refuses a verifier of another task, or a grader that reads something else than the model dreams."""
-    c = model.config
-    if task != c.task:
-        raise InputError(f"verifier: expected one of {c.task}, which the model dreams, got one of {task}")
-    if c.modality != modality:
-        raise InputError(f"model: expected one that dreams {modality}, got {c.modality}; use the other grader")
+def laid_out(model: WorldModel, dreams: Dreams) -> tuple[Tensor, np.ndarray]:
+    """Latents (B, T + 1, N, C), the real start first, and actions (B, T, A) in the task's own units."""
+    latents = torch.cat((dreams.context.latents[:, -1:], dreams.latents), dim=1)
+    return latents, (model.action_middle + model.action_half * dreams.actions).double().cpu().numpy()
 
 
 def grade(grader: Grader, model: WorldModel, dreams: Dreams, reward: Reward) -> Grades:
@@ -111,8 +92,7 @@ def grade(grader: Grader, model: WorldModel, dreams: Dreams, reward: Reward) -> 
         TrainingError: A reward is not finite.
     """
     rows, frames = dreams.shape
-    latents = torch.cat((dreams.context.latents[:, -1:], dreams.latents), dim=1)
-    actions = (model.action_middle + model.action_half * dreams.actions).double().cpu().numpy()
+    latents, actions = laid_out(model, dreams)
     lasts = dreams.alive.sum(1).cpu().numpy()
     lasts = np.where(lasts < frames, lasts // COARSE * COARSE, frames)
     reports: list[physics.PhysicsReport | None] = [None] * rows

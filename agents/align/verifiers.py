@@ -7,12 +7,13 @@ The judge J of `physics.worlds.judge` is no part of this: tests/physics/worlds h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
+import torch
 
 import physics
-from wmenv import DataError, Episode
+from wmenv import DataError, Episode, WorldModel
 
 from .config import AlignConfig
 
@@ -73,9 +74,45 @@ def centred_worlds(task: str, episodes: Sequence[Episode], config: AlignConfig) 
     return physics.ensemble(config.worlds, config.world_spread, centre=found.world)
 
 
+def calibrated(
+    model: WorldModel,
+    clips: Sequence[physics.MotionClip],
+    worlds: Sequence[physics.World],
+    *,
+    noise: float,
+    signals: Collection[str] | None = None,
+) -> physics.MotionVerifier | physics.FrameVerifier:
+    """A verifier of what a model dreams, to which real clips look real.
+
+    For frames they are drawn, go through the model's tokenizer as dreams do, and are read by the shipped estimator:
+    what the tokenizer blurs is no fault of the dynamics.
+
+    Raises:
+        EstimatorError: The frames are another task's, for which no estimator is shipped.
+    """
+    task = model.config.task
+    if model.config.modality == "state":
+        known = physics.calibrate(clips, noise=noise, worlds=worlds, signals=signals)
+        return physics.MotionVerifier(task, calibration=known, worlds=worlds)
+    estimator = physics.StateEstimator.shipped(task)
+
+    def read(real: Sequence[physics.MotionClip]) -> tuple[list[physics.MotionClip], list[np.ndarray]]:
+        return estimator.read_many([redrawn(model, clip) for clip in real], [clip.action for clip in real])
+
+    known = physics.calibrate(clips, read=read, worlds=worlds, signals=signals)
+    return physics.FrameVerifier(estimator, known, worlds)
+
+
+@torch.no_grad()
+def redrawn(model: WorldModel, clip: physics.MotionClip) -> np.ndarray:
+    """A real clip's film (T, S, S, 3) uint8 as the model would show it."""
+    pictures = physics.film(clip, size=model.config.image_size or 0)
+    latents = model.tokenizer.encode(torch.from_numpy(pictures)[None].to(model.device))
+    return model.tokenizer.decode(latents)[0].cpu().numpy()
+
+
 def rewarding_verifier(
-    clips: Sequence[physics.MotionClip], worlds: Sequence[physics.World], config: AlignConfig
-) -> physics.MotionVerifier:
+    model: WorldModel, clips: Sequence[physics.MotionClip], worlds: Sequence[physics.World], config: AlignConfig
+) -> physics.MotionVerifier | physics.FrameVerifier:
     """The verifier whose report is the reward."""
-    known = physics.calibrate(clips, noise=config.noise, worlds=worlds, signals=REWARDED)
-    return physics.MotionVerifier(clips[0].task, calibration=known, worlds=worlds)
+    return calibrated(model, clips, worlds, noise=config.noise, signals=REWARDED)

@@ -15,7 +15,7 @@ import physics
 from agents.align import AlignConfig, align
 from agents.align.dreams import dream
 from agents.align.drivers import Recorded
-from agents.align.grading import StateGrader, dense, grade
+from agents.align.grading import Grader, dense, grade
 from agents.align.real_data import RealData
 from agents.cli import main
 from agents.record import record
@@ -135,10 +135,10 @@ def test_a_reward_that_can_be_hacked_is_seen_through(made) -> None:
     )
     clips = physics.record_clips(TASK, 64, 17, seed=1)
     blind = physics.MotionVerifier(TASK, calibration=physics.calibrate(clips, signals=["penetration"]))
-    fooled = grade(StateGrader(model, blind), model, still, dense)
+    fooled = grade(Grader(model, blind), model, still, dense)
     assert fooled.reward[fooled.judged].min() == 0
     whole = physics.MotionVerifier(TASK, calibration=physics.calibrate(clips))
-    seen = grade(StateGrader(model, whole), model, still, dense)
+    seen = grade(Grader(model, whole), model, still, dense)
     assert seen.reward[seen.judged].mean() < -0.05
     assert not any(report.plausible for report in seen.reports if report is not None)
 
@@ -164,4 +164,4 @@ def test_a_reward_that_is_not_finite_stops(made, verifier) -> None:
     generator = torch.Generator().manual_seed(0)
     dreams = dream(model, real.contexts(model, 4, 1, generator), Recorded(), None, 1, 1, generator)
     with pytest.raises(TrainingError, match="reward: expected finite"):
-        grade(StateGrader(model, verifier), model, dreams, lambda report: np.full(len(report.score), np.nan))
+        grade(Grader(model, verifier), model, dreams, lambda report: np.full(len(report.score), np.nan))
