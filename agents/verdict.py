@@ -17,6 +17,7 @@ from .media import png_uri
 
 WIDTH, MARGIN, PICTURES, PIXELS = 720, 20, 9, 128
 SHOWN = 3  # signals drawn
+TALLEST = 100.0  # of what is drawn: beyond it more tells a person nothing
 MARKED = 0.3  # of the worst frame's score: frames as bad as that get a red border
 ROLES = ("real", "plain", "faint")
 _STYLE = """
@@ -87,7 +88,7 @@ def drawing(clip: MotionClip, report: PhysicsReport) -> str:
     sentences = report.sentences[:SHOWN]
     parts += [_text("says", MARGIN, 68 + 18 * i, says) for i, says in enumerate(sentences)]
     top = 60 + 18 * len(sentences)
-    marked = max(1.0, MARKED * float(report.score.max()))
+    marked = max(1.0, MARKED * min(TALLEST, float(report.score.max())))
     for i, (frame, picture) in enumerate(zip(at, pictures, strict=True)):
         following = at[i + 1] if i + 1 < len(at) else clip.frames
         kind = "bad" if report.score[frame:following].max() > marked else "good"
@@ -105,17 +106,18 @@ def drawing(clip: MotionClip, report: PhysicsReport) -> str:
     )
 
 
-def _chart(report: PhysicsReport, height: int) -> str:
+def _chart(report: PhysicsReport, tall: int) -> str:
     """The score and the signals that fired most, in units of real clips; on a clip that is fine the largest ones."""
     frames = list(range(len(report.score)))
     order = sorted(report.scores, key=lambda name: -float(report.scores[name].mean()))
     shown = [name for name in report.fired if name in report.scores] or order
-    lines = [Line(name="score", x=frames, y=report.score.tolist(), role="dream")]
+    lines = [Line(name="score", x=frames, y=np.minimum(report.score, TALLEST).tolist(), role="dream")]
     for name, role in zip(shown, ROLES, strict=False):
-        lines.append(Line(name=name.replace("_", " "), x=frames, y=report.scores[name].tolist(), role=role))
+        height = np.minimum(report.scores[name], TALLEST).tolist()
+        lines.append(Line(name=name.replace("_", " "), x=frames, y=height, role=role))
     lines.append(Line(name="as good as real", x=[0, frames[-1]], y=[1.0, 1.0], role="faint", dashed=True))
     label = "in units of the 95th percentile of real clips"
-    return charts.line_chart(lines, x_label="frame", y_label=label, height=height, from_zero=True)
+    return charts.line_chart(lines, x_label="frame", y_label=label, height=tall, from_zero=True)
 
 
 def _text(kind: str, x: float, y: float, text: str) -> str:

@@ -32,7 +32,7 @@ LEAST_ERROR = 1e-3  # spreads
 TAIL = 1.35  # where the 99.5th percentile of real clips lies, in units of the 95th, once a tail has been bent
 BEYOND = 2.0  # times the largest real value: from here on a signal outside the core speaks for itself
 CORE = ("innovation", "innovation_8", "drift")
-CAP = 100.0  # scores end here: finite whatever a dream holds
+CAP = 1e4  # scores end here, where replays end elsewhere by as much as they are measured; finite whatever a dream holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 MOST = 5.0  # DDPO, arXiv 2305.13301, clips advantages there too
 ALIKE = 1e-4  # of a reward: less says nothing
+ODD = 0.25  # of a reward below the median: a tenth of the score's decades, or ten times worse
 
 
 def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, trace: float) -> tuple[Tensor, Tensor]:
@@ -48,6 +49,18 @@ def within_groups(advantage: Tensor, judged: Tensor, group: int) -> Tensor:
     spread = by_group.std(1, keepdim=True)
     told = weight.all(1, keepdim=True) & (spread > ALIKE)
     return torch.where(told, away / spread.clamp(min=ALIKE), 0.0).flatten(0, 1)
+
+
+def usual(reward: Tensor, judged: Tensor, group: int) -> Tensor:
+    """(B, T) whether a frame's group fared no more than `ODD` worse than the median group.
+
+    What fares so much worse began where nothing real is, such as deep beyond a joint's stop. What follows from there is
+    violent, and a model that learns it forgets what comes before.
+    """
+    mean = reward.unflatten(0, (-1, group)).mean(1)
+    known = judged.unflatten(0, (-1, group)).all(1)
+    floor = mean[known].median() - ODD if known.any() else mean.min()
+    return (mean >= floor).repeat_interleave(group, 0)
 
 
 def normalised(advantage: Tensor, judged: Tensor) -> Tensor:

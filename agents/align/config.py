@@ -32,7 +32,8 @@ class AlignConfig:
         recorded_share, random_share, policy_share: Of the dreams, driven by recorded actions, random ones, a policy.
         epochs, minibatches: Passes over a round's dreams, and parts that each is cut into. One step a round, at a
             higher rate and with more rounds, halved the held-out loss with a sixth of the dreams that four steps took.
-        learning_rate: Of the generator at the start; it falls linearly to 0.
+        learning_rate: Of the generator at the start, for a model that errs by one usual change of a latent; in
+            proportion to the given model's error, and falling linearly to 0.
         critic_rate: Of the critic and of the noise's size.
         gamma: Discount per frame.
         trace: Lambda of generalised advantage estimation.
@@ -40,8 +41,8 @@ class AlignConfig:
         clip: Of the normalised probability ratio.
         exploration: "bounded": noise whose size is learned between bounds (ReinFlow). "flow": that of the flow's own
             stochastic differential equation (Flow-GRPO), for two denoising steps or more.
-        noise_low, noise_high: Bounds of the exploration's standard deviation, in usual changes of a latent; the last
-            step of "flow" has the lower one.
+        noise_low, noise_high: Bounds of the exploration's standard deviation, in units of the given model's error; the
+            last step of "flow" has the lower one.
         reference_weight: Of the divergence from the model that was given, per number of a latent.
         real_weight: Of the supervised loss on real data, which is learned along; its gradient is some thousand times
             smaller than the policy's, whose choices are small beside a latent's change.
@@ -70,15 +71,15 @@ class AlignConfig:
     policy_share: float = 0.0
     epochs: int = 1
     minibatches: int = 1
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     critic_rate: float = 1e-3
     gamma: float = 0.0
     trace: float = 0.9
     denoise_discount: float = 0.99
     clip: float = 0.2
     exploration: Literal["bounded", "flow"] = "bounded"
-    noise_low: float = 0.01
-    noise_high: float = 0.1
+    noise_low: float = 0.05
+    noise_high: float = 0.5
     reference_weight: float = 0.0
     real_weight: float = 1000.0
     real_rows: int = 32

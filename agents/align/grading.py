@@ -18,7 +18,7 @@ from wmenv import InputError, TrainingError, WorldModel
 
 from .dreams import Dreams
 
-COARSE = 8  # frames; dreams that ended early are cut to a multiple, so that most are judged side by side
+COARSE = 4  # frames; dreams that ended early are cut to a multiple, so that most are judged side by side
 
 
 class Grades(NamedTuple):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from wmenv import WorldModel
 
-from .advantage import frame_advantage, group_advantage, normalised, step_advantage, within_groups
+from .advantage import frame_advantage, group_advantage, normalised, step_advantage, usual, within_groups
 from .chain import Gaussian, divergence, log_prob
 from .config import AlignConfig
 from .critic import Critic
@@ -55,7 +55,8 @@ class PolicyGradient:
     def __init__(self, model: WorldModel, real: RealData, config: AlignConfig, seed: int) -> None:
         c = model.config
         self.config, self.real = config, real
-        noise = explorer(model, config, seed)
+        error = math.sqrt(real.kept_loss(model))
+        noise = explorer(model, config, error, seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             critic = Critic(c.num_tokens * c.token_dim, c.action_dim)
@@ -67,7 +68,7 @@ class PolicyGradient:
         model.dynamics.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(
             [
-                {"params": list(model.dynamics.parameters()), "lr": config.learning_rate},
+                {"params": list(model.dynamics.parameters()), "lr": config.learning_rate * error},
                 {"params": [*noise.parameters(), *critic.parameters()], "lr": config.critic_rate},
             ],
             betas=(0.9, 0.95),
@@ -100,7 +101,10 @@ class PolicyGradient:
             frame = group_advantage(grades.reward, judged, config.group)
             return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), torch.zeros_like(frame)
         frame, returns = frame_advantage(grades.reward, self._values(dreams), dreams.alive, config.gamma, config.trace)
-        frame = normalised(frame, judged) if config.group == 1 else within_groups(frame, judged, config.group)
+        if config.group == 1:
+            frame = normalised(frame, judged)
+        else:
+            frame = within_groups(frame, judged & usual(grades.reward, judged, config.group), config.group)
         return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), returns
 
     def _values(self, dreams: Dreams) -> Tensor:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -31,9 +33,10 @@ class Supervised:
         self.noise = Still()  # what an exploring dream strays by is nothing to learn
         self.needs_dreams = config.method == "filter"
         self.module = nn.ModuleDict({"dynamics": model.dynamics})
+        error = math.sqrt(real.kept_loss(model))
         model.dynamics.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(
-            model.dynamics.parameters(), lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+            model.dynamics.parameters(), lr=config.learning_rate * error, betas=(0.9, 0.95), weight_decay=0.0
         )
 
     def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:

@@ -229,7 +229,7 @@ def test_none_of_ten_thousand_clips_does(verifier: MotionVerifier, data, frames:
 
 def test_a_reward_halves_its_logarithm_and_ends_at_real() -> None:
     report = PhysicsReport(
-        task="t", signals={}, scores={}, score=np.array([0.0, 1.0, 10.0, 100.0, 1e9]), clip_score=1.0, fired=(),
+        task="t", signals={}, scores={}, score=np.array([0.0, 1.0, 100.0, 1e4, 1e9]), clip_score=1.0, fired=(),
         sentences=(), diverged_at=None,
     )  # fmt: skip
     np.testing.assert_allclose(report.reward(), [0, 0, -0.5, -1, -1])

@@ -16,6 +16,7 @@ from agents.align.grading import Grades
 from agents.align.policy_gradient import PolicyGradient, used_numbers
 from agents.align.supervised import best_dreams
 from tests.wmenv.tiny import make_model
+from wmenv import WorldModel
 
 FRAMES, ROWS = 6, 4
 
@@ -101,12 +102,15 @@ class NoReal:
     def loss(self, *_) -> torch.Tensor:
         return torch.zeros(())
 
+    def kept_loss(self, model: WorldModel) -> float:
+        return 0.04
+
 
 def test_choices_that_paid_become_likelier() -> None:
     """A reward for one number of the frame over another: after a few rounds the model has drawn them apart."""
     model = make_model()
     before = copy.deepcopy(model)
-    options = {"group": 2, "frames": FRAMES, "epochs": 4, "learning_rate": 3e-4, "real_weight": 0.0, "gamma": 0.0}
+    options = {"group": 2, "frames": FRAMES, "epochs": 4, "learning_rate": 1.5e-3, "real_weight": 0.0, "gamma": 0.0}
     learner = PolicyGradient(model, NoReal(), AlignConfig(**options), seed=0)  # type: ignore[arg-type]
     for number in range(25):
         found = dreamed(model, learner.noise, steps=1, seed=number, group=2)
@@ -147,7 +151,13 @@ def test_the_divergence_from_the_given_model_holds_it_back() -> None:
     for weight in (0.0, 3.0):
         model = make_model()
         before = copy.deepcopy(model)
-        options = {"group": 2, "frames": FRAMES, "learning_rate": 3e-4, "real_weight": 0.0, "reference_weight": weight}
+        options = {
+            "group": 2,
+            "frames": FRAMES,
+            "learning_rate": 1.5e-3,
+            "real_weight": 0.0,
+            "reference_weight": weight,
+        }
         learner = PolicyGradient(model, NoReal(), AlignConfig(**options), seed=0)  # type: ignore[arg-type]
         for number in range(10):
             found = dreamed(model, learner.noise, steps=1, seed=number, group=2)
