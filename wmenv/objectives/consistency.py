@@ -1,9 +1,9 @@
 """Consistency distillation to S steps: from anywhere on a path of the teacher's flow to where it leaves the stretch.
 
-Noise levels are cut into S stretches. For S = 1 that is a consistency model (arXiv 2303.01469): from anywhere on the path
-to its end. For S > 1 it is a multistep consistency model (arXiv 2403.06807): the network need not be told where to jump,
-since the stretch that a level lies in says it, and the sampler's S Euler steps land on the teacher's path without noise
-being added on the way.
+Noise levels are cut into S stretches. For S = 1 that is a consistency model (arXiv 2303.01469): from anywhere on the
+path to its end. For S > 1 it is a multistep consistency model (arXiv 2403.06807): the network need not be told where to
+jump, since the stretch that a level lies in says it, and the sampler's S Euler steps land on the teacher's path without
+noise being added on the way.
 """
 
 from __future__ import annotations
