@@ -64,11 +64,10 @@ def test_the_closed_form_satisfies_meanflow_s_identity():
     t = 0.2 + 0.8 * torch.rand(500, generator=generator, dtype=torch.float64)
     r = t * 0.9 * torch.rand(500, generator=generator, dtype=torch.float64)
     m = expected(y, t)
-
-    def g(y: Tensor, t: Tensor) -> Tensor:
-        return answer_for(y, carried(y, t, r), t, r)
-
-    said, change = torch.func.jvp(g, (y, t), ((y - m) / t, torch.ones_like(t)))
+    y.requires_grad_(), t.requires_grad_()
+    said = answer_for(y, carried(y, t, r), t, r)
+    along_y, along_t = torch.autograd.grad(said.sum(), (y, t))
+    change = along_y * (y - m) / t + along_t
     torch.testing.assert_close(r * (m - said), t * (t - r) * change, rtol=0, atol=1e-12)
 
 
@@ -82,7 +81,7 @@ def test_an_answer_for_a_jump_of_no_length_is_the_estimate():
 def test_who_makes_all_of_the_teachers_steps_at_once_pays_nothing(counts: tuple[int, ...]):
     jump = draw_jumps((6, 4), counts, G, 3, 0.5, seeded())
     loss, parts = jump_loss(Composed(G), Toy(), toy_clip(), jump, G, seeded())
-    assert loss.item() == parts["jump"].item() < 1e-24
+    assert loss.item() == parts["jump"].item() < 1e-13, "levels are float32"
 
 
 def test_the_true_flow_map_pays_less_the_finer_the_teacher_walks():
@@ -103,7 +102,7 @@ def test_frames_that_no_action_reached_cost_nothing():
             return super().say(noised, level, lower) + 9 * (~clip.target)[..., None, None]
 
     jump = draw_jumps((6, 4), (1,), G, G, 0.5, seeded())  # the teacher goes all the way
-    assert jump_loss(Half(G), Toy(), clip, jump, G, seeded())[0].item() < 1e-24
+    assert jump_loss(Half(G), Toy(), clip, jump, G, seeded())[0].item() < 1e-13
 
 
 def test_following_stops_where_it_should_and_ends_where_the_flow_does():
