@@ -48,7 +48,9 @@ from wmenv.train import held_out, train
 RESULTS = FOLDER.parent / "results" / "fewsteps" / "fewsteps.jsonl"
 RUNS = FOLDER.parent / "runs" / "fewsteps"
 EPISODES, SLIP_SEED = 20, 5
-SMALL = replace(PRESETS["tiny-flow"], width=96, depth=2, heads=3, head_width=128, steps=1500, rate=2e-3)
+SMALL = replace(
+    PRESETS["tiny-flow"], width=64, depth=2, heads=2, head_width=128, steps=1200, rows=32, frames=6, rate=2e-3
+)
 CLIPS, FRAMES, NOISE = 64, 16, 0.01  # judged by the verifier; its noise as in agents.examine
 SHOWN_HORIZONS = (1, 2, 5, 10, 20, 30, 40, 50)
 DREAMS = 64  # stepped together where speed is measured
@@ -76,10 +78,10 @@ STUDIES = (
     Study(task="wmenv/HalfCheetah-v0", record_steps=10_000, imagine_steps=80_000, horizon=100),
 )
 STUDENTS = {
-    "consistency-1": DistillConfig(method="consistency", steps=1, updates=1000),
-    "consistency-2": DistillConfig(method="consistency", steps=2, updates=1000),
-    "flow_map": DistillConfig(method="flow_map", steps=1, updates=1500),
-    "self_forcing-1": DistillConfig(method="self_forcing", steps=1, updates=400, rate=5e-4),
+    "consistency-1": DistillConfig(method="consistency", steps=1, updates=800, rows=32, frames=6),
+    "consistency-2": DistillConfig(method="consistency", steps=2, updates=800, rows=32, frames=6),
+    "flow_map": DistillConfig(method="flow_map", steps=1, updates=1200, rows=32, frames=6),
+    "self_forcing-1": DistillConfig(method="self_forcing", steps=1, updates=300, rows=32, frames=6, rate=5e-4),
 }
 BEFORE = {"self_forcing-1": "consistency-1"}  # what a student goes on from; the others from the teacher
 ARMS = {
@@ -91,12 +93,13 @@ ARMS = {
 }
 
 
-def finished(path: Path = RESULTS) -> set[tuple[str, float, int, str]]:
-    """The (task, slip, seed, arm) that have their row."""
+def finished(path: Path = RESULTS, *, returns: bool = True) -> set[tuple[str, float, int, str]]:
+    """The (task, slip, seed, arm) that have their row, with returns if asked for."""
     if not path.exists():
         return set()
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {(row["task"], row["slip"], row["seed"], row["arm"]) for row in rows}
+    wanted = [row for row in rows if row["real_return"] is not None or not returns]
+    return {(row["task"], row["slip"], row["seed"], row["arm"]) for row in wanted}
 
 
 def with_steps(model: WorldModel, steps: int) -> WorldModel:
@@ -139,36 +142,43 @@ class Bench:
         before = self.model(BEFORE.get(name, "teacher"))
         return distill(before, self.folder / "data", folder, config=STUDENTS[name], seed=self.seed)
 
-    def run(self, arm: str) -> None:
-        """One arm from its model to its row."""
+    def run(self, arm: str, *, returns: bool) -> None:
+        """One arm from its model to its row; without `returns` no policy learns in it."""
         begun = time.monotonic()
         name, steps = ARMS[arm]
         model = with_steps(self.model(name), steps)
         made = time.monotonic() - begun
-        study, found = self.study, self.measure(model)
-        options = ImagineConfig(horizon=study.horizon)
-        policy = imagine(model, study.imagine_steps, self.folder / f"policy-{arm}", config=options, seed=self.seed)
-        slipping = SlippingPolicy(policy, self.slip, SLIP_SEED)
-        real = evaluate(slipping, task=study.task, episodes=EPISODES, num_envs=EPISODES)
-        dreamed = evaluate(policy, model=model, episodes=EPISODES)
+        found = self.measure(model)
+        earned = self._returns(model, arm) if returns else {"real_return": None, "dreamed_return": None}
         append_result(
             "fewsteps",
-            task=study.task,
+            task=self.study.task,
             seed=self.seed,
             slip=self.slip,
             arm=arm,
             steps=steps,
             command="python -m benchmarks.fewsteps",
             folder=RESULTS.parent,
-            real_return={"mean": real.mean, "sem": real.sem},
-            dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
+            **earned,
             measured=found,
-            study=asdict(study),
+            study=asdict(self.study),
+            sizes=asdict(SMALL),
             config=asdict(STUDENTS[name]) if name in STUDENTS else None,
             threads=torch.get_num_threads(),
             making_seconds=round(made),
             wall_seconds=round(time.monotonic() - begun),
         )
+
+    def _returns(self, model: WorldModel, arm: str) -> dict[str, Any]:
+        """What PPO that learned in the model's dreams earns on the real task and in them."""
+        study, options = self.study, ImagineConfig(horizon=self.study.horizon)
+        policy = imagine(model, study.imagine_steps, self.folder / f"policy-{arm}", config=options, seed=self.seed)
+        slipping = SlippingPolicy(policy, self.slip, SLIP_SEED)
+        real = evaluate(slipping, task=study.task, episodes=EPISODES, num_envs=EPISODES)
+        dreamed = evaluate(policy, model=model, episodes=EPISODES)
+        return {
+            name: {"mean": e.mean, "sem": e.sem} for name, e in (("real_return", real), ("dreamed_return", dreamed))
+        }
 
     def measure(self, model: WorldModel) -> dict[str, Any]:
         """Everything about a model but what a policy makes of it."""
@@ -210,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="seeds to run")
     parser.add_argument("--slips", nargs="*", type=float, default=[0.5, 0.0], help="probabilities that actions slip")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), help="of " + ", ".join(ARMS))
+    parser.add_argument("--no-returns", action="store_true", help="let no policy learn; a later run without adds it")
     parser.add_argument("--threads", type=int, default=None, help="torch threads")
     options = parser.parse_args(arguments)
     for name, known in (("tasks", {s.task for s in STUDIES}), ("arms", set(ARMS))):
@@ -220,11 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for seed in options.seeds:
         for slip in options.slips:
             for study in (s for s in STUDIES if s.task in options.tasks):
-                missing = [a for a in options.arms if (study.task, slip, seed, a) not in finished()]
+                done = finished(returns=not options.no_returns)
+                missing = [arm for arm in options.arms if (study.task, slip, seed, arm) not in done]
                 bench = Bench(study, slip, seed) if missing else None
                 for arm in missing:
                     assert bench is not None
-                    bench.run(arm)
+                    bench.run(arm, returns=not options.no_returns)
     return 0
 
 

@@ -27,8 +27,8 @@ COLUMNS: dict[str, Callable[[Row], float | None]] = {
     "spread at 1": lambda r: _at(r, "energy", "spread", 1),
     "violations": lambda r: 100 * r["measured"]["V"]["violations"],
     "could be real": lambda r: 100 * r["measured"]["V"]["plausible"],
-    "return": lambda r: r["real_return"]["mean"],
-    "dreamed less real": lambda r: r["dreamed_return"]["mean"] - r["real_return"]["mean"],
+    "return": lambda r: r["real_return"] and r["real_return"]["mean"],
+    "dreamed less real": lambda r: r["real_return"] and r["dreamed_return"]["mean"] - r["real_return"]["mean"],
 }
 NOTE = (
     "Slip: probability that a motor does again what it did last. Steps a second: of one core, 64 dreams together."
@@ -40,8 +40,10 @@ NOTE = (
 
 
 def load(path: Path) -> list[Row]:
-    """The rows of the study; none if it has not been run."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    """The rows of the study, one a task, slip, seed and arm, of which the last counts; none if it has not been run."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = {(row["task"], row["slip"], row["seed"], row["arm"]): row for row in map(json.loads, lines)}
+    return list(rows.values())
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:

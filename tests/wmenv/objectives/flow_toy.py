@@ -109,6 +109,6 @@ class Learning(Toy):
     def say(self, noised: Tensor, level: Tensor, lower: Tensor | None) -> Tensor:
         """See `Toy`."""
         aim = torch.zeros_like(level) if lower is None or not self.any_step else lower
-        seen = torch.stack((level, level**2, aim, aim * level), dim=-1)
+        seen = torch.stack((level, level**2, aim, aim * level), dim=-1).double()
         slope, height = self.net(seen).unsqueeze(-1).unsqueeze(-1).unbind(-3)
         return slope * noised + height

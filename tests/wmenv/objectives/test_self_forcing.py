@@ -14,6 +14,7 @@ from wmenv.distill_config import DistillConfig
 from wmenv.objectives import self_forcing_loss
 from wmenv.objectives.self_forcing import again, energy_score, roll_out
 from wmenv.training.dynamics_stage import encode_episodes
+from wmenv.types import LATENT_BOUND
 
 B, F, N, C, A, W = 5, 9, 3, 2, 2, 4
 
@@ -35,7 +36,7 @@ def clip() -> Clip:
     return Clip(latent, first, action, reward, torch.zeros(B, F).bool(), valid, target)
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [1, 4])
 @pytest.mark.parametrize("any_step", [False, True])
 def test_the_parallel_form_repeats_the_roll_out(steps: int, any_step: bool):
     """Own frames come again from the same noise; recorded ones stand where nothing was dreamed."""
@@ -44,25 +45,26 @@ def test_the_parallel_form_repeats_the_roll_out(steps: int, any_step: bool):
     noise = torch.randn(B, F, steps, N, C, generator=seeded(1), dtype=torch.float64)
     past = roll_out(dynamics, x, own, noise)
     assert torch.equal(past[~own], x.latent[~own])
-    torch.testing.assert_close(again(dynamics, x, past, noise)[own], past[own], rtol=0, atol=1e-9)
+    repeated = again(dynamics, x, past, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
+    torch.testing.assert_close(repeated[own], past[own], rtol=0, atol=1e-9)
     assert (past[own] - x.latent[own]).abs().min() > 0
 
 
 def test_a_roll_out_is_what_the_world_model_dreams():
-    """The same frames as `start_from` and `step` of a whole model make."""
+    """The same frames as `start_from` and `step` of a whole model make, from an episode's first observation on."""
     model = make_model(action_high=(2.0,))
     data = encode_episodes(model, [make_episode(3, frames=False)])
-    x = data.cut(torch.tensor([0]), torch.tensor([2]), 9)
     lead = model.config.window
+    x = data.cut(torch.tensor([0]), torch.tensor([1 - lead]), 9)
     own = (torch.arange(9) >= lead).unsqueeze(0)
     noise = torch.randn(1, 9, 2, *model.latent_shape, generator=seeded(1))
     past = roll_out(model.dynamics, x, own, noise)
-    before = data.cut(torch.tensor([0]), torch.tensor([1]), 1 + lead)
+    before = data.cut(torch.tensor([0]), torch.tensor([-lead]), 1 + lead)
     state = model.start_from(before.latent, before.action, before.valid)
     for t in range(lead, 9):
         action = x.action[:, t] * model.action_half + model.action_middle
         state = model.step(state, action, noise[:, t]).state
-        torch.testing.assert_close(state.latents[:, -1], past[:, t], rtol=0, atol=2e-3)
+        torch.testing.assert_close(state.latents[:, -1], past[:, t], rtol=0, atol=1e-4)
 
 
 def test_the_score_is_least_for_the_true_spread_where_its_error_alone_is_least_for_the_mean():
