@@ -7,6 +7,7 @@ Example:
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shutil
 from pathlib import Path
@@ -80,7 +81,7 @@ def distill(
         raise DataError(f"{data}: expected recorded episodes, got none; record some first")
     training = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
     student = few_step_copy(given, config).to(place)
-    given = given.to(place)
+    teacher = copy.deepcopy(given.dynamics).requires_grad_(False).to(place)
     recorded = encode_episodes(student, training)
     identity = {
         "model": digest(
@@ -90,9 +91,7 @@ def distill(
         "config": dataclasses.asdict(config),
         "seed": seed,
     }
-    fit_few_steps(
-        student, given.dynamics, recorded, config, out / SCRATCH, seed=seed, identity=identity, progress=progress
-    )
+    fit_few_steps(student, teacher, recorded, config, out / SCRATCH, seed=seed, identity=identity, progress=progress)
     student.eval().requires_grad_(False)
     student.forget_pages()
     student.save_pretrained(out)
@@ -107,9 +106,9 @@ def few_step_copy(given: WorldModel, config: DistillConfig) -> WorldModel:
     )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # of what the teacher lacks
-        copy = WorldModel(changed)
-    copy.load_state_dict({**copy.state_dict(), **{name: t.cpu() for name, t in given.state_dict().items()}})
-    return copy
+        student = WorldModel(changed)
+    student.load_state_dict({**student.state_dict(), **{name: t.cpu() for name, t in given.state_dict().items()}})
+    return student
 
 
 def _check_teacher(given: WorldModel, config: DistillConfig) -> None:

@@ -5,7 +5,6 @@ Tokenizer, reward and termination heads stay as they are: they read latents, how
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,8 @@ def fit_few_steps(
     identity: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    """Train the dynamics of `model` in place; `teacher` is read by consistency and flow_map alone."""
+    """Train the dynamics of `model` in place; `teacher` is read by consistency and flow_map alone and stays as it is."""
     student = model.dynamics.requires_grad_(True)
-    teacher = copy.deepcopy(teacher).requires_grad_(False)
     objective = {"consistency": consistency_loss, "flow_map": flow_map_loss}.get(config.method)
     frames = config.frames if objective else config.frames + student.config.window
 
