@@ -30,7 +30,7 @@ def fit_few_steps(
     identity: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    """Train the dynamics of `model` in place; `teacher` is read by consistency and flow_map alone and stays as it is."""
+    """Train the dynamics of `model` in place; `teacher` is only read, by consistency and flow_map."""
     student = model.dynamics.requires_grad_(True)
     objective = {"consistency": consistency_loss, "flow_map": flow_map_loss}.get(config.method)
     frames = config.frames if objective else config.frames + student.config.window
