@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from wmenv.distill_config import DistillConfig
+from wmenv import distill_config
 
 from .progress import say
 
@@ -31,7 +31,9 @@ class Distill:
     out: Path
     seed: int = 0
     overwrite: bool = False
-    options: Annotated[DistillConfig, tyro.conf.arg(name="")] = field(default_factory=DistillConfig)
+    options: Annotated[distill_config.DistillConfig, tyro.conf.arg(name="")] = field(
+        default_factory=distill_config.DistillConfig
+    )
 
     def run(self) -> int:
         """Distils."""
