@@ -10,9 +10,9 @@ export WANDB_MODE ?= offline
 BIN := .venv/bin
 OUT ?= runs/demo
 WORKERS ?= 2
-BENCHMARKS := $(filter-out __init__ common readme recompute returns estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ common readme recompute returns rlpf rlpf_table fewsteps fewsteps_table slips estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: help install demo test test-slow check bench results verifierbench study-rlpf readme clean
+.PHONY: help install demo test test-slow check bench results verifierbench study-rlpf study-fewsteps readme clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,10 @@ results: install ## the study behind README's results table: hours, goes on wher
 
 study-rlpf: install ## RLPF against other ways to tune a dream: hours, goes on where it was stopped
 	@$(BIN)/python -m benchmarks.rlpf
+	@$(BIN)/python -m benchmarks.readme
+
+study-fewsteps: install ## dreams of one, two and more denoising steps: hours, goes on where it was stopped
+	@$(BIN)/python -m benchmarks.fewsteps
 	@$(BIN)/python -m benchmarks.readme
 
 verifierbench: install ## how well the physics verifier finds known corruptions: an hour, goes on where it was stopped

@@ -21,6 +21,7 @@ from wmenv import WmenvError
 from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar, say
 from .verb_align import Align
+from .verb_distill import Distill
 from .verbs_physics import Identify, Track, Verifierbench, Verify
 
 World = dict[str, float]
@@ -80,7 +81,7 @@ class Train:
     Attributes:
         data: Folder of the data set.
         out: Folder of the world model.
-        preset: Size: tiny (2 CPU cores, minutes), small or base.
+        preset: Size: tiny (2 CPU cores, minutes), tiny-flow (to be distilled), small or base.
         seed: Seed of weights and batches.
         init: A world model to start from.
         overwrite: Replace a finished world model in OUT.
@@ -289,7 +290,7 @@ class Doctor:
         return diagnosis.exit_code
 
 
-_ORDER = (Record, Train, Imagine, Align, Evaluate, Loop, Verify, Verifierbench, Identify, Track, Demo, Doctor)
+_ORDER = (Record, Train, Distill, Imagine, Align, Evaluate, Loop, Verify, Verifierbench, Identify, Track, Demo, Doctor)
 VERBS: dict[str, Any] = {cls.__name__.lower(): cls for cls in _ORDER}
 
 

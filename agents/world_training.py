@@ -1,4 +1,4 @@
-"""`wmenv.train` with what a person at a terminal needs: bars, a JSONL record of the losses, and a word after Ctrl-C."""
+"""Training and distilling with what a person at a terminal needs: bars, a record of the losses, a word after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -51,8 +51,40 @@ def train_world_model(
             raise KeyboardInterrupt(f"stopped; the training so far is in {place}, the same command goes on") from None
 
 
+def distill_world_model(
+    model: WorldModel | str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> WorldModel:
+    """Distils or resumes; see `wmenv.distill.distill` for the arguments and errors.
+
+    Args:
+        model: The teacher or its folder.
+        data: Folder of the data set that it learned from.
+        out: Folder of the new model; gets `metrics.jsonl` with the losses too.
+        seed: Of batches and noise.
+        progress: Show a bar on stderr.
+        **options: Further ones of `wmenv.distill.distill`, such as `config` and `overwrite`.
+
+    Raises:
+        KeyboardInterrupt: After a checkpoint; the message says where it is.
+    """
+    from wmenv import distill as pipeline
+
+    with _report(Path(out) / RECORD_NAME, seed, progress, "distill") as report:
+        try:
+            return pipeline.distill(model, data, out, seed=seed, progress=report, **options)
+        except KeyboardInterrupt:
+            place = Path(out) / "training"
+            raise KeyboardInterrupt(f"stopped; the training so far is in {place}, the same command goes on") from None
+
+
 @contextmanager
-def _report(path: Path, seed: int, show: bool) -> Iterator[Any]:
+def _report(path: Path, seed: int, show: bool, verb: str = "train") -> Iterator[Any]:
     """Yields progress(stage, step, of_steps, losses): a bar for each stage, a row of the record each second."""
     bars: dict[str, Progress | None] = {}
     writer: JsonlWriter | None = None
@@ -64,7 +96,7 @@ def _report(path: Path, seed: int, show: bool) -> Iterator[Any]:
             nonlocal writer, written
             if stage not in bars:
                 current.close()
-                bars[stage] = current.enter_context(progress_bar(f"train, {stage}", wanted=show))
+                bars[stage] = current.enter_context(progress_bar(f"{verb}, {stage}", wanted=show))
             if (bar := bars[stage]) is not None:
                 bar(step, of_steps, losses)
             if time.monotonic() - written > RECORD_SECONDS or step == of_steps:

@@ -1,8 +1,8 @@
 """Fills the documents' tables from results/ and benchmarks/*.json, so that no number in them is typed by hand.
 
 `python -m benchmarks.readme` rewrites the blocks between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, where NAME is
-`results`, `quality`, `probe`, `rlpf`, `bench:` and a benchmark, or `verifier:` and one of the verifier's tables; with
-`--check` it only says whether they are stale. results/README.md describes the records.
+`results`, `quality`, `probe`, `rlpf`, `fewsteps`, `bench:` and a benchmark, or `verifier:` and one of the verifier's
+tables; with `--check` it only says whether they are stale. results/README.md describes the records.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
-from benchmarks import rlpf_table
+from benchmarks import fewsteps_table, rlpf_table
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md")
+DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md", "docs/fewsteps.md")
 VERIFIER = "results/verifierbench/verifierbench.jsonl"
 ALIGNMENT = "results/rlpf/rlpf.jsonl"
+FEW_STEPS = "results/fewsteps/fewsteps.jsonl"
 FORECASTS = {"forecast": "dream", "one dream": "one_dream", "linear model": "linear", "copy the last": "copy_last"}
 ARMS = ("random", "zero", "real_equal_steps", "dream", "real_equal_policy_steps")
 REQUIRED = ("task", "modality", "seed", "returns", "command", "hardware")
@@ -123,6 +124,15 @@ def rlpf_block(rows: Sequence[Mapping]) -> str:
     return "\n\n".join([_markdown(header, lines), rlpf_table.NOTE, _made_by({rows[0]["command"]}, machines)])
 
 
+def few_steps_block(rows: Sequence[Mapping]) -> str:
+    """The study of few steps as a Markdown table."""
+    if not rows:
+        return "No results yet: `make study-fewsteps` writes them."
+    header, *lines = fewsteps_table.table(rows)
+    machines = sorted({_machine(row["hardware"]) for row in rows})
+    return "\n\n".join([_markdown(header, lines), fewsteps_table.NOTE, _made_by({rows[0]["command"]}, machines)])
+
+
 def verifier_tables(path: Path) -> dict[str, str]:
     """The tables of `wmenv verifierbench`, by name; none where it has not been run."""
     if not path.exists():
@@ -143,6 +153,8 @@ def render(text: str, root: Path = ROOT) -> str:
             text = _fill(text, name, table(runs))
     if "<!-- rlpf:begin -->" in text:
         text = _fill(text, "rlpf", rlpf_block(rlpf_table.load(root / ALIGNMENT)))
+    if "<!-- fewsteps:begin -->" in text:
+        text = _fill(text, "fewsteps", few_steps_block(fewsteps_table.load(root / FEW_STEPS)))
     named = re.findall(r"<!-- verifier:(\w+):begin -->", text)
     tables = verifier_tables(root / VERIFIER) if named else {}
     for name in named:

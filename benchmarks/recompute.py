@@ -48,9 +48,9 @@ class WindowFrame:
         return cls(dynamics, x, condition, dynamics.action(actions[:, -1]), turn, bias)
 
     @torch.no_grad()
-    def estimate(self, base: Tensor, noised: Tensor, level: Tensor) -> Tensor:
+    def estimate(self, base: Tensor, noised: Tensor, level: Tensor, lower: Tensor | None = None) -> Tensor:
         """As `NextFrame.estimate`, by one pass over the whole window."""
-        now = silu(self.action + self.dynamics.level(level, target=True))
+        now = silu(self.action + self.dynamics.aim(level, lower))
         condition = torch.cat((self.context, now.unsqueeze(1)), dim=1)
         x = torch.cat((self.x, self.dynamics.tokens(noised, base).unsqueeze(1)), dim=1)
         for layer in range(len(self.dynamics.blocks) - 1):

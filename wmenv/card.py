@@ -42,6 +42,8 @@ def write_card(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Ten
 def card(config: WorldModelConfig, size: int) -> str:
     """The model card, as Markdown."""
     sees = f"{config.image_size} x {config.image_size} frames" if config.modality == "frames" else "the task's state"
+    how = f", distilled: {', then '.join(config.distilled)}" if config.distilled else ""
+    steps = f"{config.denoise_steps} step(s){how}"
     return f"""---
 library_name: wmenv
 tags: [world-model, gymnasium, reinforcement-learning]
@@ -56,7 +58,7 @@ It dreams `{config.task}` from {sees}, at {config.fps:g} steps per simulated sec
 | | |
 |---|---|
 | latent | {config.num_tokens} tokens x {config.token_dim} channels; a policy sees the last {config.history} |
-| dynamics | {config.depth} blocks of width {config.width}, window {config.window}, {config.denoise_steps} step(s) |
+| dynamics | {config.depth} blocks of width {config.width}, window {config.window}, {steps} |
 | starts | {config.num_starts} recorded contexts |
 | state | {", ".join(config.state_names)} |
 

@@ -9,6 +9,7 @@ from typing import Any
 from .errors import CheckpointError
 
 FORMAT = "wmenv-world-model/1"
+METHODS = ("consistency", "self_forcing", "flow_map")  # of `wmenv.distill`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,7 @@ class WorldModelConfig:
         head_width: of the reward and termination heads.
         denoise_steps: default steps of the sampler.
         num_starts: recorded contexts to begin a dream from.
+        distilled: the methods of `wmenv.distill` that made the dynamics, in order; none for a model as it was trained.
     """
 
     task: str
@@ -56,9 +58,10 @@ class WorldModelConfig:
     head_width: int
     denoise_steps: int
     num_starts: int
+    distilled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("state_names", "state_low", "state_high", "state_slots", "action_low", "action_high"):
+        for name in ("state_names", "state_low", "state_high", "state_slots", "action_low", "action_high", "distilled"):
             value = getattr(self, name)
             self._check(name, isinstance(value, list | tuple), "a list")
             object.__setattr__(self, name, tuple(value))
@@ -71,6 +74,7 @@ class WorldModelConfig:
             self._whole(name, low, high)
         self._whole("denoise_steps", 1, 1000)
         self._whole("num_starts", 1, 1_000_000)
+        self._check("distilled", all(name in METHODS for name in self.distilled), f"names of {METHODS}")
         if self.max_episode_steps is not None:
             self._whole("max_episode_steps", 1, 2**53)
         for name in ("state_low", "state_high", "action_low", "action_high"):
@@ -118,6 +122,11 @@ class WorldModelConfig:
         return len(self.action_low)
 
     @property
+    def any_step(self) -> bool:
+        """Whether the dynamics reads how far it is to jump."""
+        return "flow_map" in self.distilled
+
+    @property
     def state_dim(self) -> int:
         """S, numbers in the task's state."""
         return len(self.state_names)
@@ -136,8 +145,9 @@ class WorldModelConfig:
         return starts + network + 3 * size**2 + 32 * self.vae_width**2 + 4 * self.vae_width * (size // 16) ** 2 * latent
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"format": FORMAT, **asdict(self)}
+        """As JSON values; what a model as it was trained does not have is left out, as before there was any other."""
+        values = {"format": FORMAT, **asdict(self)}
+        return values if self.distilled else {n: v for n, v in values.items() if n != "distilled"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WorldModelConfig:
@@ -151,9 +161,10 @@ class WorldModelConfig:
             raise CheckpointError(f"format: expected {FORMAT!r}, got {found!r}; is this folder a wmenv model?")
         known = {f.name for f in fields(cls)}
         given = set(values) - {"format", "weights_sha256"}
-        if given != known:
-            raise CheckpointError(f"config: missing {sorted(known - given)}, unknown {sorted(given - known)}; retrain")
-        return cls(**{name: values[name] for name in known})
+        missing = known - given - {"distilled"}
+        if missing or given - known:
+            raise CheckpointError(f"config: missing {sorted(missing)}, unknown {sorted(given - known)}; retrain")
+        return cls(**{name: values[name] for name in known & given})
 
 
 def _is_number(value: object) -> bool:

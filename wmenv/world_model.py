@@ -57,6 +57,7 @@ class WorldModel(nn.Module):
                 depth=config.depth,
                 heads=config.heads,
                 window=config.window,
+                any_step=config.any_step,
             )  # fmt: skip
         )
         self.heads = TransitionHeads(n, c, a, config.head_width)

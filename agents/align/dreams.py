@@ -72,7 +72,8 @@ class _Sampler:
     def __call__(self, frame: dynamics.NextFrame, base: Tensor, noise: Tensor) -> Tensor:
         y, kept = noise[:, 0], [noise[:, 0]]
         for k, (level, lower) in enumerate(levels(noise.shape[1] - 1)):
-            answer = frame.estimate(base, y, torch.full((1,), level, device=base.device))
+            at, aim = (torch.full((1,), x, device=base.device) for x in (level, lower))
+            answer = frame.estimate(base, y, at, aim)
             step = self.noise.step(y, answer, base, self.action, level, lower)
             y = step.mean + step.std * noise[:, k + 1]
             kept.append(y)
@@ -187,7 +188,7 @@ def retrace(model: WorldModel, dreams: Dreams, noise: Noise, group: int = 1) -> 
     for k, (level, lower) in enumerate(levels(dreams.chain.shape[2] - 1)):
         y = dreams.chain[:, :, k]
         noised = torch.cat((torch.zeros_like(context.latents), y), dim=1)
-        at = torch.cat((clean[:, :known], torch.full_like(clean[:, known:], level)), dim=1)
-        answer = model.dynamics(latent, clean, noised, at, action, valid, context.latents[:, 0])[:, known:]
+        at, aim = (torch.cat((clean[:, :known], torch.full_like(clean[:, known:], x)), dim=1) for x in (level, lower))
+        answer = model.dynamics(latent, clean, noised, at, action, valid, context.latents[:, 0], aim)[:, known:]
         out.append(noise.step(y, answer, base, dreams.actions, level, lower))
     return out

@@ -9,6 +9,9 @@ Each frame is there in two roles. As *context* it is what later frames look at; 
 frame. Targets see the contexts before them and themselves; contexts see the contexts before them and themselves. Both
 roles have a noise level of their own per frame (diffusion forcing, arXiv 2407.01392).
 
+An any-step network also reads how far it is to jump: from tau to a lower level r it answers with the y on whose line to
+y_tau the flow stands at r (see `wmenv.objectives.jump`). A jump of length 0 is the estimate of y.
+
 # B rows, F frames, N tokens per frame, C token channels, D width, A action size, W window, L layers
 """
 
@@ -35,6 +38,7 @@ class DynamicsConfig:
         action_dim: A.
         width: D. depth: L blocks. heads: attention heads, a divisor of width.
         window: W, how many past frames a new frame sees.
+        any_step: whether the network reads how far it is to jump.
     """
 
     num_tokens: int
@@ -45,6 +49,7 @@ class DynamicsConfig:
     depth: int
     heads: int
     window: int
+    any_step: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_tokens", "token_dim", "action_dim", "width", "depth", "heads", "window"):
@@ -63,14 +68,39 @@ class LevelEmbedding(nn.Module):
         super().__init__()
         self.register_buffer("frequency", torch.pi * 2.0 ** torch.arange(6), persistent=False)
         self.frequency: Tensor
-        self.mlp = nn.Sequential(nn.Linear(13, width), nn.SiLU(), nn.Linear(width, width))
+        self.mlp = wave_mlp(width)
         self.role = nn.Parameter(torch.randn(2, width) * 0.02)
 
     def forward(self, level: Tensor, *, target: bool) -> Tensor:
         """Level (...) -> (..., D)."""
-        phase = level.unsqueeze(-1) * self.frequency
-        waves = torch.cat((level.unsqueeze(-1), phase.sin(), phase.cos()), dim=-1)
-        return self.mlp(waves) + self.role[int(target)]
+        return self.mlp(waves(level, self.frequency)) + self.role[int(target)]
+
+
+class JumpEmbedding(nn.Module):
+    """The length of a jump, level - lower in [0, 1], as a vector of width D; zero until it is trained."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("frequency", torch.pi * 2.0 ** torch.arange(6), persistent=False)
+        self.frequency: Tensor
+        self.mlp = wave_mlp(width)
+        nn.init.zeros_(self.mlp[-1].weight)
+        nn.init.zeros_(self.mlp[-1].bias)
+
+    def forward(self, length: Tensor) -> Tensor:
+        """Length (...) -> (..., D)."""
+        return self.mlp(waves(length, self.frequency))
+
+
+def wave_mlp(width: int) -> nn.Sequential:
+    """Turns 13 `waves` into a vector of `width`."""
+    return nn.Sequential(nn.Linear(13, width), nn.SiLU(), nn.Linear(width, width))
+
+
+def waves(number: Tensor, frequency: Tensor) -> Tensor:
+    """A number in [0, 1] (...) with its sines and cosines at 6 frequencies, (..., 13)."""
+    phase = number.unsqueeze(-1) * frequency
+    return torch.cat((number.unsqueeze(-1), phase.sin(), phase.cos()), dim=-1)
 
 
 class Dynamics(nn.Module):
@@ -83,6 +113,7 @@ class Dynamics(nn.Module):
         self.embed = nn.Linear(2 * c, d)
         self.token = nn.Parameter(torch.randn(n, d) * 0.02)
         self.level = LevelEmbedding(d)
+        self.jump = JumpEmbedding(d) if config.any_step else None
         self.action = nn.Sequential(nn.Linear(config.action_dim, d), nn.SiLU(), nn.Linear(d, d))
         self.blocks = nn.ModuleList(Block(d, config.heads) for _ in range(config.depth))
         self.final_modulation = nn.Linear(d, 2 * d)
@@ -99,9 +130,23 @@ class Dynamics(nn.Module):
         """Embedded tokens (B, F, N, D) of a change and the latent that it belongs to, each (B, F, N, C)."""
         return self.embed(torch.cat((change, latent), dim=-1)) + self.token
 
-    def condition(self, action: Tensor, level: Tensor, *, target: bool) -> Tensor:
-        """The condition (B, F, D) of frames reached by `action` (B, F, A) and held at noise `level` (B, F)."""
-        return nn.functional.silu(self.action(action) + self.level(level, target=target))
+    def condition(self, action: Tensor, level: Tensor, *, target: bool, lower: Tensor | None = None) -> Tensor:
+        """The condition (B, F, D) of frames reached by `action` (B, F, A) and held at noise `level` (B, F).
+
+        For `lower` (B, F) see `aim`; contexts jump nowhere.
+        """
+        held = self.aim(level, lower) if target else self.level(level, target=False)
+        return nn.functional.silu(self.action(action) + held)
+
+    def aim(self, level: Tensor, lower: Tensor | None = None) -> Tensor:
+        """What targets at noise `level` (...) add to their condition, (..., D).
+
+        `lower` (...) is where an any-step network is to jump; None: nowhere. Other networks do not ask.
+        """
+        embedded = self.level(level, target=True)
+        if self.jump is None:
+            return embedded
+        return embedded + self.jump(torch.zeros_like(level) if lower is None else level - lower)
 
     def angles(self, time: Tensor) -> Tensor:
         """Rotary angles (..., N, d / 2) of the frames at `time` (...)."""
@@ -130,6 +175,7 @@ class Dynamics(nn.Module):
         action: Tensor,
         valid: Tensor,
         first: Tensor,
+        lower: Tensor | None = None,
     ) -> Tensor:
         """Estimate y for every frame of a clip at once.
 
@@ -141,6 +187,7 @@ class Dynamics(nn.Module):
             action: (B, F, A) action that led to each frame, in [-1, 1].
             valid: (B, F) bool, False for frames before the episode began or after it ended.
             first: (B, N, C) latent before the clip's first frame (that frame's base).
+            lower: (B, F) the level that each target is to jump to, for an any-step network; None: nowhere.
 
         Returns:
             (B, F, N, C) the estimate of y; rows that are not valid hold no meaning.
@@ -149,7 +196,11 @@ class Dynamics(nn.Module):
         base = torch.cat((first.unsqueeze(1), context[:, :-1]), dim=1)
         x = torch.cat((self.tokens((context - base) / self.delta_scale, context), self.tokens(noised, base)), dim=1)
         condition = torch.cat(
-            (self.condition(action, context_level, target=False), self.condition(action, level, target=True)), dim=1
+            (
+                self.condition(action, context_level, target=False),
+                self.condition(action, level, target=True, lower=lower),
+            ),
+            dim=1,
         )
         time = torch.arange(f, device=context.device)
         angle = self.angles(torch.cat((time, time)))

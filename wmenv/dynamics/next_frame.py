@@ -46,9 +46,12 @@ class NextFrame:
         return cls(dynamics, cache, next_slot(cache), dynamics.action(action), turn)
 
     @torch.no_grad()
-    def estimate(self, base: Tensor, noised: Tensor, level: Tensor) -> Tensor:
-        """Estimate y (B, N, C) from y_tau = `noised` at tau = `level`, (B,) or (1,), after the latent `base`."""
-        condition = silu(self.action + self.dynamics.level(level, target=True))
+    def estimate(self, base: Tensor, noised: Tensor, level: Tensor, lower: Tensor | None = None) -> Tensor:
+        """Estimate y (B, N, C) from y_tau = `noised` at tau = `level`, (B,) or (1,), after the latent `base`.
+
+        `lower`, (B,) or (1,), is where an any-step network is to jump, see `Dynamics.aim`.
+        """
+        condition = silu(self.action + self.dynamics.aim(level, lower))
         x = self.dynamics.tokens(noised, base)
         bias = self._bias(committing=False)
         for layer in range(len(self.dynamics.blocks)):

@@ -1,5 +1,8 @@
 """What the models are trained on."""
 
+from .consistency import consistency_loss
+from .flow_map import flow_map_loss
 from .forcing import ForcingConfig, forcing_loss
+from .self_forcing import self_forcing_loss
 
-__all__ = ["ForcingConfig", "forcing_loss"]
+__all__ = ["ForcingConfig", "consistency_loss", "flow_map_loss", "forcing_loss", "self_forcing_loss"]

@@ -2,7 +2,8 @@
 
 The state of a frame being denoised is y_tau = (1 - tau) y + tau eps. Given the estimate y_hat, the noise in it is
 eps_hat = (y_tau - (1 - tau) y_hat) / tau, and the next state is (1 - tau') y_hat + tau' eps_hat. One step from tau = 1
-to 0 returns y_hat itself: the expected change.
+to 0 returns y_hat itself: the expected change. An any-step network is told tau' and answers with the y_hat for which
+this same step lands where the flow does (see `wmenv.objectives.jump`).
 
 # B rows, F frames, N tokens, C channels, A action size, S steps, R rounds
 """
@@ -34,9 +35,9 @@ def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
     steps = noise.shape[1]
     noised = noise[:, 0]
     for step in range(steps):
-        level = torch.full((1,), 1 - step / steps, device=base.device)
-        answer = frame.estimate(base, noised, level)
-        noised = euler(noised, answer, level, level - 1 / steps)
+        level, lower = (torch.full((1,), 1 - s / steps, device=base.device) for s in (step, step + 1))
+        answer = frame.estimate(base, noised, level, lower)
+        noised = euler(noised, answer, level, lower)
     return base + frame.dynamics.delta_scale * noised
 
 
@@ -68,8 +69,8 @@ def sample_clip(
     for levels, lower in zip(schedule[:-1], schedule[1:], strict=True):
         current = past[:, -1:] + (dynamics.delta_scale * noised).cumsum(1)
         context = torch.cat((past, current), dim=1)
-        level = torch.cat((levels.new_zeros(known), levels)).expand(rows, -1)
+        level, aim = (torch.cat((levels.new_zeros(known), x)).expand(rows, -1) for x in (levels, lower))
         target = torch.cat((torch.zeros_like(past), noised), dim=1)
-        answer = dynamics(context, level, target, level, actions, valid, past[:, 0])[:, known:]
+        answer = dynamics(context, level, target, level, actions, valid, past[:, 0], aim)[:, known:]
         noised = euler(noised, answer, levels[:, None, None], lower[:, None, None])
     return past[:, -1:] + (dynamics.delta_scale * noised).cumsum(1)

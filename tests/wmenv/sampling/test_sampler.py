@@ -31,7 +31,7 @@ def expected(noised: Tensor, level: Tensor) -> Tensor:
 def gaussian() -> SimpleNamespace:
     """A frame whose expected change is known at every level."""
     dynamics = SimpleNamespace(delta_scale=torch.tensor(2.0, dtype=torch.float64))
-    return SimpleNamespace(dynamics=dynamics, estimate=lambda base, noised, level: expected(noised, level))
+    return SimpleNamespace(dynamics=dynamics, estimate=lambda base, noised, level, lower: expected(noised, level))
 
 
 def noise(steps: int, *shape: int) -> Tensor:
@@ -131,13 +131,13 @@ def test_an_untrained_model_dreams_the_last_frame(steps: int):
 def test_the_steps_are_the_levels_that_were_trained(gaussian):
     levels = []
 
-    def spy(base, noised, level):
-        levels.append(level.item())
+    def spy(base, noised, level, lower):
+        levels.append((level.item(), lower.item()))
         return noised
 
     gaussian.estimate = spy
     denoise(gaussian, noise(9)[:, 0], noise(4))
-    assert levels == [1, 0.75, 0.5, 0.25]
+    assert levels == [(1, 0.75), (0.75, 0.5), (0.5, 0.25), (0.25, 0)]
 
 
 def test_a_schedule_for_other_frames_is_refused():
