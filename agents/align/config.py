@@ -71,7 +71,7 @@ class AlignConfig:
     policy_share: float = 0.0
     epochs: int = 1
     minibatches: int = 1
-    learning_rate: float = 2e-3
+    learning_rate: float = 3.5e-3
     critic_rate: float = 1e-3
     gamma: float = 0.0
     trace: float = 0.9
@@ -79,7 +79,7 @@ class AlignConfig:
     clip: float = 0.2
     exploration: Literal["bounded", "flow"] = "bounded"
     noise_low: float = 0.05
-    noise_high: float = 0.5
+    noise_high: float = 0.2
     reference_weight: float = 0.0
     real_weight: float = 1000.0
     real_rows: int = 32
