@@ -53,7 +53,7 @@ class AlignConfig:
         world_spread: How far apart they are, as a logarithm of each multiplier.
         best: Share of the best-graded dreams that "filter" learns from.
         max_grad_norm: Gradient clip.
-        gate: The held-out real loss may rise by this share of what it was; beyond it an update is taken back.
+        gate: The held-out real loss may rise by this share of the least that it was; beyond it an update is taken back.
         energy_floor: Least motion energy of dreams in units of real clips'.
         sensitivity_floor: Least action sensitivity in units of the given model's.
         check_every: Updates between two looks at the guards.

@@ -13,15 +13,17 @@ from .figures import Figures
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """Compares a model with the one that was given.
+    """Compares a model with the one that was given, and its held-out loss with the least that there was.
 
     Args:
         given: Figures of the model before any update.
         config: Holds the bounds.
+        least: Held-out loss of the best model so far, so that nothing won is given up again.
     """
 
     given: Figures
     config: AlignConfig
+    least: float
 
     def tripped(self, now: Figures) -> tuple[str, ...]:
         """A sentence for each bound that is broken; none where all hold.
@@ -30,7 +32,7 @@ class Guards:
         for that: the floor is then a share of what it had.
         """
         c, given = self.config, self.given
-        most = given.kept_loss * (1 + c.gate)
+        most = self.least * (1 + c.gate)
         energy = c.energy_floor * min(1.0, given.energy)
         sensitivity = c.sensitivity_floor * given.sensitivity
         found = []

@@ -76,6 +76,7 @@ class Rounds:
     folder: Path
     identity: dict[str, Any]
     report: Report
+    _least: float = field(default=0.0, init=False)  # held-out loss so far
     _share: float = field(default=1.0, init=False)  # of the learning rates that the guards have left
     _rates: list[float] = field(default_factory=list, init=False)
     _average: WorldModel = field(init=False)
@@ -92,7 +93,8 @@ class Rounds:
         """
         model, config = self.learner.model, self.config
         self._average = copy.deepcopy(model).requires_grad_(False)
-        guards, taken_back = Guards(figures(model, self.real), config), 0
+        given, taken_back = figures(model, self.real), 0
+        self._least = given.kept_loss
         begin = self._restore()
         good = self._state()
         for number in range(begin, config.updates):
@@ -102,12 +104,13 @@ class Rounds:
             self._follow(number)
             if (number + 1) % config.check_every == 0 or number + 1 == config.updates:
                 now = figures(self._average, self.real)
-                tripped = guards.tripped(now)
+                tripped = Guards(given, config, self._least).tripped(now)
                 taken_back = taken_back + 1 if tripped else 0
                 if tripped:
                     self._load(good)
                     self._share /= 2
                     now = figures(self._average, self.real)
+                self._least = min(self._least, now.kept_loss)
                 good = self._state()
                 self._save(number + 1, good)
                 row |= {f"figures/{name}": value for name, value in now._asdict().items()}
@@ -186,7 +189,7 @@ class Rounds:
                 self.learner.optimizer.state[parameter] = {n: copy.deepcopy(t) for n, t in own.items()}
 
     def _save(self, done: int, tensors: dict[str, Tensor]) -> None:
-        description = {"identity": self.identity, "done": done, "share": self._share}
+        description = {"identity": self.identity, "done": done, "share": self._share, "least": self._least}
         checkpoint.write_checkpoint(self.folder, description, tensors, stem=STEM)
 
     def _restore(self) -> int:
@@ -202,7 +205,7 @@ class Rounds:
         if type(done) is not int or not 0 <= done <= self.config.updates:
             raise CheckpointError(f"{self.folder / STEM}.json: done: expected 0 to {self.config.updates}, got {done!r}")
         self._load(tensors)
-        self._share = float(description["share"])
+        self._share, self._least = float(description["share"]), float(description["least"])
         return done
 
 

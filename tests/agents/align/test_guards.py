@@ -24,14 +24,19 @@ GIVEN = Figures(kept_loss=0.1, energy=1.0, sensitivity=0.5, diversity=1.0)
     ],
 )
 def test_each_bound_trips(now: Figures, said: tuple[str, ...]) -> None:
-    found = Guards(GIVEN, AlignConfig()).tripped(now)
+    found = Guards(GIVEN, AlignConfig(), GIVEN.kept_loss).tripped(now)
     assert len(found) == len(said)
     assert all(sentence.startswith(start) for sentence, start in zip(found, said, strict=True))
 
 
+def test_what_was_won_is_not_given_up() -> None:
+    (said,) = Guards(GIVEN, AlignConfig(), 0.05).tripped(GIVEN._replace(kept_loss=0.052))
+    assert said.startswith("held-out loss 0.052, expected at most 0.051")
+
+
 def test_a_model_that_was_poor_is_not_to_blame() -> None:
     still = GIVEN._replace(energy=0.3)
-    assert Guards(still, AlignConfig()).tripped(still) == ()
+    assert Guards(still, AlignConfig(), still.kept_loss).tripped(still) == ()
 
 
 @pytest.mark.parametrize(
