@@ -2,8 +2,11 @@
 
 from .attention import cache_attention, frame_attention, frame_attention_reference
 from .codecs import Codec, CodecError, Int4, Int8, Plain, codec_named
+from .dispatch import KernelError
 from .int2 import Int2
 from .linear import Linear, linear, linear_reference
+from .paged import paged_attention, paged_attention_reference
+from .shared_prefix import shared_prefix_attention, shared_prefix_attention_reference
 
 __all__ = [
     "Codec",
@@ -11,6 +14,7 @@ __all__ = [
     "Int2",
     "Int4",
     "Int8",
+    "KernelError",
     "Linear",
     "Plain",
     "cache_attention",
@@ -19,4 +23,8 @@ __all__ = [
     "frame_attention_reference",
     "linear",
     "linear_reference",
+    "paged_attention",
+    "paged_attention_reference",
+    "shared_prefix_attention",
+    "shared_prefix_attention_reference",
 ]

@@ -29,8 +29,9 @@ class Int2:
     Levels are -3/2, -1/2, 1/2 and 3/2 of the scale. Channel j + i * D / 4 lies in bits 2 i of byte j.
 
     Args:
-        codebook: (..., C, D) float32 centres; its leading axes are broadcast against those of what is encoded. It
-            belongs to the model, not to a cache, and is not counted in `bits_per_number`: 64 kB a head at D = 64.
+        codebook: (..., C, D) float32 centres of turned tokens; its leading axes are broadcast against those of what is
+            encoded. It belongs to the model, not to a cache, and is not counted in `bits_per_number`: 64 kB a head at
+            D = 64.
     """
 
     codebook: Tensor
@@ -53,7 +54,7 @@ class Int2:
         if count < CENTRES:
             raise CodecError(f"samples: int2 needs at least {CENTRES} tokens a head, got {count}; sample more frames")
         leading = samples.shape[:-2]
-        heads = samples.float().reshape(-1, count, samples.shape[-1])
+        heads = hadamard(samples.float()).reshape(-1, count, samples.shape[-1])
         first = torch.randperm(count, generator=generator)[:CENTRES].to(samples.device)
         books = [_lloyd(head, head[first].clone(), iterations) for head in heads]
         return cls(torch.stack(books).unflatten(0, leading) if leading else books[0])
@@ -76,42 +77,47 @@ class Int2:
         )
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Find the centre, turn what is left, round it to the nearest level."""
-        index, turned, scale = self._split(x)
-        codes = (turned / scale + 1.5).round().clamp(0, 3).to(torch.uint8)
+        """Turn, find the centre, round what is left to the nearest level."""
+        index, rest, scale = self._split(x)
+        codes = (rest / scale + 1.5).round().clamp(0, 3).to(torch.uint8)
         packed = torch.zeros_like(codes[..., : codes.shape[-1] // 4])
         for i, quarter in enumerate(codes.chunk(4, dim=-1)):
             packed |= quarter << (2 * i)
         return packed, index.to(torch.uint8), scale.squeeze(-1)
 
     def decode(self, parts: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
-        """The centre and, turned back, the levels."""
+        """Centre and levels, turned back."""
+        return hadamard(self.decode_turned(parts)).to(dtype)
+
+    def decode_turned(self, parts: tuple[Tensor, ...]) -> Tensor:
+        """(..., P, D) float32 without turning back, for a query that has been turned likewise."""
         packed, index, scale = parts
         levels = torch.cat([(packed >> (2 * i)) & 3 for i in range(4)], dim=-1) - 1.5
-        return (self._centre(index.long()) + hadamard(levels * scale.unsqueeze(-1))).to(dtype)
+        return torch.addcmul(self._centre(index.long()), levels, scale.unsqueeze(-1))
 
     def error_bound(self, x: Tensor) -> Tensor:
         """Half a scale, or what lies beyond the last level, for each turned number; sqrt(width) fall together.
 
         Depends on how near a centre is, so that it is known only for a given x.
         """
-        _, turned, scale = self._split(x)
-        each = torch.maximum(scale / 2, turned.abs().amax(-1, keepdim=True) - 1.5 * scale)
-        rounding = 2**-20 * (x.float().abs().amax(-1, keepdim=True) + self.codebook.abs().max())
-        return each * hadamard_width(x.shape[-1]) ** 0.5 * SLACK + rounding
+        _, rest, scale = self._split(x)
+        each = torch.maximum(scale / 2, rest.abs().amax(-1, keepdim=True) - 1.5 * scale)
+        width = hadamard_width(x.shape[-1]) ** 0.5
+        rounding = 2**-20 * width * (x.float().abs().amax(-1, keepdim=True) + self.codebook.abs().max())
+        return each * width * SLACK + rounding
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Index of the nearest centre (..., P), the turned rest (..., P, D), and its scale (..., P, 1)."""
+        """Index of the nearest centre (..., P), the rest of the turned token (..., P, D), its scale (..., P, 1)."""
         check_head_dim(self.name, x.shape[-1])
         if x.shape[-1] != self.codebook.shape[-1]:
             raise CodecError(f"head_dim: the codebook was fitted at {self.codebook.shape[-1]}, got {x.shape[-1]}")
-        x = x.float()
-        index = _nearest(x, self.codebook)
-        turned = hadamard(x - self._centre(index))
+        turned = hadamard(x.float())
+        index = _nearest(turned, self.codebook)
+        rest = turned - self._centre(index)
         # Divided by its peak first: squares of large numbers overflow.
-        peak = turned.abs().amax(-1, keepdim=True).clamp_min(FLOOR)
-        scale = (turned / peak).square().mean(-1, keepdim=True).sqrt() * peak * GAUSSIAN_STEP
-        return index, turned, scale.clamp_min(FLOOR)
+        peak = rest.abs().amax(-1, keepdim=True).clamp_min(FLOOR)
+        scale = (rest / peak).square().mean(-1, keepdim=True).sqrt() * peak * GAUSSIAN_STEP
+        return index, rest, scale.clamp_min(FLOOR)
 
     def _centre(self, index: Tensor) -> Tensor:
         """Centres (..., P, D) by index (..., P)."""
