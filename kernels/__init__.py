@@ -7,6 +7,8 @@ from .int2 import Int2
 from .linear import Linear, linear, linear_reference
 from .paged import paged_attention, paged_attention_reference
 from .shared_prefix import shared_prefix_attention, shared_prefix_attention_reference
+from .turn import inverse_rms, turned
+from .writes import cache_write
 
 __all__ = [
     "Codec",
@@ -18,13 +20,16 @@ __all__ = [
     "Linear",
     "Plain",
     "cache_attention",
+    "cache_write",
     "codec_named",
     "frame_attention",
     "frame_attention_reference",
+    "inverse_rms",
     "linear",
     "linear_reference",
     "paged_attention",
     "paged_attention_reference",
     "shared_prefix_attention",
     "shared_prefix_attention_reference",
+    "turned",
 ]

@@ -3,6 +3,7 @@
 A program does one row and head. It goes through the row's pages some keys at a time with a running softmax (Milakov and
 Gimelshein, 2018), then its own frame, then the sink. Codes become numbers in registers: a key's scale is applied to its
 logits; a value's to the value. With 4 bits the query is turned instead of the keys, and the mean instead of the values.
+Products of float32 are three of tf32 each (`tf32x3`), which is as good as float32 and runs on the tensor cores.
 
 Imported when a call needs it, since triton is optional.
 """
@@ -15,8 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-KEYS = 64
-"""Keys a step: several small frames at once, so that the tensor cores' tiles are full."""
+KEYS = {2: 64, 4: 32}
+"""Keys a step by bytes of a query's number: several small frames at once, and no more than registers hold."""
 
 WARPS, STAGES = 4, 2
 
@@ -49,7 +50,7 @@ def constants(q: Tensor, key_parts: Sequence[Tensor], columns: int) -> dict[str,
     """What the kernel is compiled for, by name."""
     _, heads, tokens, width = q.shape
     bits = 0 if len(key_parts) == 1 else 8 if key_parts[0].dtype == torch.int8 else 4
-    sizes = {"H": heads, "P": tokens, "D": width, "C": columns, "N": KEYS, "BITS": bits}
+    sizes = {"H": heads, "P": tokens, "D": width, "C": columns, "N": KEYS[q.element_size()], "BITS": bits}
     padded = {"PP": max(16, triton.next_power_of_2(tokens)), "DP": max(16, triton.next_power_of_2(width))}
     return {**sizes, **padded, "SCALE": width**-0.5 * math.log2(math.e), "num_warps": WARPS, "num_stages": STAGES}
 
@@ -81,7 +82,7 @@ def frame_kernel(
         seen = tl.load(visible + column, mask=n < C * P, other=0) != 0
         at = (tl.load(table + column, mask=seen, other=0) * H + head) * P + n % P
         keys = _numbers(key_codes, at, seen, d, D, BITS).to(query.dtype)
-        logits = tl.dot(looking, tl.trans(keys), input_precision="ieee") * SCALE
+        logits = tl.dot(looking, tl.trans(keys), input_precision="tf32x3") * SCALE
         values = _numbers(value_codes, at, seen, d, D, BITS)
         if BITS != 0:
             logits *= tl.load(key_scales + at, mask=seen, other=0.0)[None, :]
@@ -92,7 +93,7 @@ def frame_kernel(
         mean = _turned(mean.to(query.dtype), d, D)
     keys = tl.load(own_keys + frame, mask=inside, other=0.0)
     values = tl.load(own_values + frame, mask=inside, other=0.0)
-    logits = tl.dot(query, tl.trans(keys), input_precision="ieee") * SCALE
+    logits = tl.dot(query, tl.trans(keys), input_precision="tf32x3") * SCALE
     logits = tl.where((p < P)[None, :], logits, float("-inf"))
     peak, total, mean = _joined(peak, total, mean, logits, values)
     sink = tl.load(sink_value + head * D + d, mask=d < D, other=0.0).to(tl.float32)
@@ -120,14 +121,14 @@ def _joined(peak, total, mean, logits, values):
     new = tl.maximum(peak, tl.max(logits, 1))
     fade = tl.exp2(peak - new)
     weights = tl.exp2(logits - new[:, None])
-    more = tl.dot(weights.to(values.dtype), values, input_precision="ieee")
+    more = tl.dot(weights.to(values.dtype), values, input_precision="tf32x3")
     return new, total * fade + tl.sum(weights, 1), mean * fade[:, None] + more
 
 
 @triton.jit
 def _turned(x, d, D: tl.constexpr):
     """Tile x (PP, DP) times the Hadamard matrix of `kernels.hadamard`; +-1 is exact in every type."""
-    return tl.dot(x, hadamard_signs(d, d, D).to(x.dtype), input_precision="ieee") * (D & -D) ** -0.5
+    return tl.dot(x, hadamard_signs(d, d, D).to(x.dtype), input_precision="tf32x3") * (D & -D) ** -0.5
 
 
 @triton.jit

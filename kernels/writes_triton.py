@@ -82,8 +82,8 @@ def write_kernel(
 @triton.jit
 def _half_turned(even, odd, i, j, D: tl.constexpr):
     """Channels j of the frame after its Hadamard turn."""
-    turned = tl.dot(even, hadamard_signs(2 * i, j, D), input_precision="ieee")
-    turned += tl.dot(odd, hadamard_signs(2 * i + 1, j, D), input_precision="ieee")
+    turned = tl.dot(even, hadamard_signs(2 * i, j, D), input_precision="tf32x3")
+    turned += tl.dot(odd, hadamard_signs(2 * i + 1, j, D), input_precision="tf32x3")
     return turned * (D & -D) ** -0.5
 
 

@@ -46,7 +46,7 @@ def _op(x: Tensor, parts: list[Tensor], pages: Tensor, codec: str, turn: Tensor 
             for part, coded in zip(parts, fitted.encode(x), strict=True):
                 part[pages] = coded
             return None
-    from .cache_write_triton import write_frame  # triton is imported when it is needed, not before
+    from .writes_triton import write_frame  # triton is imported when it is needed, not before
 
     return write_frame(x, parts, pages, turn)
 
