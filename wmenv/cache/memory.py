@@ -40,8 +40,12 @@ class FrameMemory(Protocol):
         """This cache, ready for the next frame; with `due`, for the newest frame's keys and values before it."""
         ...
 
-    def view(self, *roles: Role) -> Any:
-        """What frames in these roles, B of each, see."""
+    def view(self, role: Role) -> Any:
+        """What B frames in a role see; a target sees the newest frame even while that is due, since it is put first."""
+        ...
+
+    def join(self, context: Any, target: Any) -> Any:
+        """The view of a pass over 2 B frames: contexts, then targets."""
         ...
 
     def put(self, view: Any, layer: int, keys: Tensor, values: Tensor) -> None:

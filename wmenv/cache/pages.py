@@ -186,9 +186,8 @@ class PagedCache:
             raise InputError(
                 f"source: expected a row that dreams, got row {source}, which has no frame; reset it first"
             )
-        table, position = self.table.clone(), self.position.clone()
-        table[targets], position[targets] = table[source], position[source]
-        return replace(self, table=table, position=position)
+        order = torch.arange(len(self.table), device=self.table.device).index_fill(0, targets, source)
+        return replace(self, table=self.table[order], position=self.position[order])
 
     # ---- a frame in the making: see FrameMemory
 
@@ -203,11 +202,17 @@ class PagedCache:
             return self
         return replace(self, page=self.pool.free(len(self.table), self.table))
 
-    def view(self, *roles: Role) -> PageView:
-        """Pages that frames in these roles see; a target sees what is due, which is put before it looks."""
-        tables = [self.table if role is Role.CONTEXT else self.settled().table for role in roles]
-        table = tables[0] if len(tables) == 1 else torch.cat(tables)
-        return PageView(table.clamp(min=0), table >= 0, self.page if Role.CONTEXT in roles else None)
+    def view(self, role: Role) -> PageView:
+        """Pages that frames in a role see; a target sees what is due, which is put before it looks."""
+        if role is Role.CONTEXT:
+            return PageView(self.table.clamp(min=0), self.table >= 0, self.page)
+        table = self.settled().table
+        return PageView(table.clamp(min=0), table >= 0, None)
+
+    def join(self, context: PageView, target: PageView) -> PageView:
+        """Contexts, then targets: as many rows of one table."""
+        table, visible = (torch.cat(pair) for pair in zip(context[:2], target[:2], strict=True))
+        return PageView(table, visible, context.page)
 
     def put(self, view: PageView, layer: int, keys: Tensor, values: Tensor) -> None:
         """Encode the keys and values of contexts into their pages, in place. Targets keep theirs to themselves."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from kernels import cache_attention
 
@@ -29,8 +30,8 @@ class FrameSlot(NamedTuple):
 class RingView(NamedTuple):
     """The slots of a pass's frames, and where they may look."""
 
-    slots: tuple[FrameSlot, ...]  # one of each role
-    biases: tuple[Tensor, ...]  # (B, K) each: 0 where a frame may look, -inf elsewhere
+    slots: tuple[FrameSlot, ...]  # of B frames each
+    bias: Tensor  # (B, K), or (B, 1, 2 N, K) of a joined pass: 0 where a frame may look, -inf elsewhere
 
 
 class FrameCache(NamedTuple):
@@ -54,10 +55,16 @@ class FrameCache(NamedTuple):
         """This cache: a slot is always free."""
         return self
 
-    def view(self, *roles: Role) -> RingView:
-        """The slots and biases of frames in these roles."""
-        slots = tuple(next_slot(self) if role is Role.TARGET else last_slot(self) for role in roles)
-        return RingView(slots, tuple(self._bias(at) for at in slots))
+    def view(self, role: Role) -> RingView:
+        """The slot of a frame in a role, and what it sees."""
+        at = next_slot(self) if role is Role.TARGET else last_slot(self)
+        return RingView((at,), self._bias(at))
+
+    def join(self, context: RingView, target: RingView) -> RingView:
+        """Both frames of a row side by side, so that the ring is read once for them."""
+        tokens = (self.keys.shape[3] - 1) // self.cached.shape[1]
+        both = torch.stack((context.bias, target.bias), dim=1).repeat_interleave(tokens, 1)
+        return RingView(context.slots + target.slots, both.unsqueeze(1))
 
     def put(self, view: RingView, layer: int, keys: Tensor, values: Tensor) -> None:
         """Write keys and values (R, H, N, d) into the frames' slots, in place."""
@@ -69,10 +76,10 @@ class FrameCache(NamedTuple):
     def attend(self, view: RingView, layer: int, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attention (R, H, N, d) of q over the ring as it lies; the frames' own keys and values are in it."""
         held, kept, q = self.keys[:, :, layer], self.values[:, :, layer], q.to(self.dtype)
-        if len(view.biases) == 1:
-            return cache_attention(q, held, kept, view.biases[0])
-        parts = zip(q.chunk(2), view.biases, strict=True)
-        return torch.cat([cache_attention(part, held, kept, bias) for part, bias in parts])
+        if len(view.slots) == 1:
+            return cache_attention(q, held, kept, view.bias)
+        both = scaled_dot_product_attention(torch.cat(q.chunk(2), dim=2), held, kept, attn_mask=view.bias)
+        return torch.cat(both.chunk(2, dim=2))
 
     def settled(self, write: Tensor | None = None) -> FrameCache:
         """This cache: what was put lies in its slot, which `counted` has marked."""
@@ -86,7 +93,7 @@ class FrameCache(NamedTuple):
         """(B, K): 0 where the frame at a slot may look, -inf elsewhere; everyone sees the sink in the last column."""
         visible = visible_slots(self, at)
         columns = (self.keys.shape[3] - 1) // visible.shape[1]
-        seen = torch.nn.functional.pad(visible.repeat_interleave(columns, 1), (0, 1), value=True)
+        seen = pad(visible.repeat_interleave(columns, 1), (0, 1), value=True)
         bias = torch.zeros(seen.shape, dtype=self.dtype, device=seen.device)
         return bias.masked_fill_(~seen, float("-inf"))
 

@@ -45,9 +45,9 @@ class NextFrame(Generic[Memory]):
 
     dynamics: Dynamics
     cache: Memory
-    action: Tensor  # (B, D) embedded
-    turn: Tensor  # (B, 1, 1, N, d / 2) complex of length 1, by which queries and keys are turned
-    due: Due | None  # of the frame before, until it is computed
+    action: Tensor  # (R, D) embedded; R = B, or 2 B as long as the frame before is due, which then comes first
+    turn: Tensor  # (R, 1, 1, N, d / 2) complex of length 1, by which queries and keys are turned
+    due: Due | None  # the frame before, until its keys and values are computed
 
     @classmethod
     @torch.no_grad()
@@ -60,18 +60,25 @@ class NextFrame(Generic[Memory]):
             action: (B, A).
             due: the newest of them, if the last frame ended in `count`.
         """
-        cache = cache.opened(due=due is not None)
-        return cls(dynamics, cache, dynamics.action(action), turn_at(dynamics, cache, cache.position), due)
+        time = cache.position
+        if due is not None:
+            action, time = torch.cat((due.action, action)), torch.cat((time - 1, time))
+        angle = dynamics.angles(time)[:, None, None]
+        turn = torch.complex(angle.cos(), angle.sin())
+        if cache.dtype == torch.float64:
+            turn = turn.to(torch.complex128)
+        return cls(dynamics, cache.opened(due=due is not None), dynamics.action(action), turn, due)
 
     @torch.no_grad()
     def estimate(self, base: Tensor, noised: Tensor, level: Tensor) -> Tensor:
         """Estimate y (B, N, C) from y_tau = `noised` at tau = `level`, (B,) or (1,), after the latent `base`."""
-        x = self.dynamics.tokens(noised, base)
-        condition = silu(self.action + self.dynamics.level(level, target=True))
-        if self.due is None:
-            x = self._passed(x, condition)
-        else:
-            x = self._passed_with(self.due, x, condition)
+        level = self.dynamics.level(level, target=True)
+        if self.due is not None:
+            return self._estimate_after(self.due, base, noised, level)
+        x, condition = self.dynamics.tokens(noised, base), silu(self.action + level)
+        view = self.cache.view(Role.TARGET)
+        for layer in range(len(self.dynamics.blocks)):
+            x = self._block(self.cache, view, layer, x, condition, self.turn)
         return self.dynamics.answer(x, condition)
 
     @torch.no_grad()
@@ -82,7 +89,7 @@ class NextFrame(Generic[Memory]):
         """
         self._settle()
         cache = self.cache.counted(write).opened(due=True)
-        self._compute_keys(cache, base, latent, self.action, level, self.turn)
+        self._compute_keys(cache, base, latent, level, self.action, self.turn)
         return cache.settled(write)
 
     @torch.no_grad()
@@ -91,51 +98,49 @@ class NextFrame(Generic[Memory]):
         self._settle()
         return self.cache.counted()
 
-    # ---- passes
+    # ---- what is due
 
-    def _passed(self, x: Tensor, condition: Tensor) -> Tensor:
-        """All blocks over the frame itself, x (B, N, D), in place."""
-        view = self.cache.view(Role.TARGET)
-        for layer in range(len(self.dynamics.blocks)):
-            x = self._block(self.cache, view, layer, x, condition, self.turn)
-        return x
-
-    def _passed_with(self, due: Due, x: Tensor, condition: Tensor) -> Tensor:
-        """The same, and with it the keys and values of the frame before, whose tokens ride along to the last block."""
-        first, first_condition = self._context(due.base, due.latent, self.dynamics.action(due.action), _clean(x))
-        first_turn = turn_at(self.dynamics, self.cache, self.cache.position - 1)
-        both, last = self.cache.view(Role.CONTEXT, Role.TARGET), len(self.dynamics.blocks) - 1
-        joined, conditions = torch.cat((first, x)), torch.cat((first_condition, condition))
-        turns = torch.cat((first_turn, self.turn))
+    def _estimate_after(self, due: Due, base: Tensor, noised: Tensor, level: Tensor) -> Tensor:
+        """An estimate by a pass in which the frame before rides along until the last block has its keys and values."""
+        cache, dynamics, rows = self.cache, self.dynamics, len(base)
+        change = (due.latent - due.base) / dynamics.delta_scale
+        x = dynamics.tokens(torch.cat((change, noised)), torch.cat((due.latent, base)))
+        clean = dynamics.level(noised.new_zeros(1), target=False)
+        condition = silu(self.action + torch.cat([one.expand(rows, -1) for one in (clean, level)]))
+        context, target, last = cache.view(Role.CONTEXT), cache.view(Role.TARGET), len(dynamics.blocks) - 1
+        both = cache.join(context, target)
         for layer in range(last):
-            joined = self._block(self.cache, both, layer, joined, conditions, turns)
-        first, x = joined.chunk(2)
-        self._block(self.cache, self.cache.view(Role.CONTEXT), last, first, first_condition, first_turn, keys_only=True)
-        self.cache, self.due = self.cache.settled(), None
-        return self._block(self.cache, self.cache.view(Role.TARGET), last, x, condition, self.turn)
+            x = self._block(cache, both, layer, x, condition, self.turn)
+        self._block(cache, context, last, x[:rows], condition[:rows], self.turn[:rows], keys_only=True)
+        self._has_settled()
+        x, condition = x[rows:], condition[rows:]
+        return dynamics.answer(self._block(cache, target, last, x, condition, self.turn), condition)
 
     def _settle(self) -> None:
         """Compute what is due by a pass of its own, where no estimate has done so."""
         if self.due is not None:
-            due, turn = self.due, turn_at(self.dynamics, self.cache, self.cache.position - 1)
-            action = self.dynamics.action(due.action)
-            self._compute_keys(self.cache, due.base, due.latent, action, _clean(due.latent), turn)
-            self.cache, self.due = self.cache.settled(), None
+            (base, latent, _), rows = self.due, len(self.due.base)
+            level = latent.new_zeros(1)
+            self._compute_keys(self.cache, base, latent, level, self.action[:rows], self.turn[:rows])
+            self._has_settled()
+
+    def _has_settled(self) -> None:
+        rows = len(self.action) // 2
+        self.cache, self.due = self.cache.settled(), None
+        self.action, self.turn = self.action[rows:], self.turn[rows:]
 
     def _compute_keys(
-        self, cache: Memory, base: Tensor, latent: Tensor, action: Tensor, level: Tensor, turn: Tensor
+        self, cache: Memory, base: Tensor, latent: Tensor, level: Tensor, action: Tensor, turn: Tensor
     ) -> None:
         """Put the keys and values of the newest frame that `cache` counts."""
-        x, condition = self._context(base, latent, action, level)
+        condition = silu(action + self.dynamics.level(level, target=False))
+        x = self.dynamics.tokens((latent - base) / self.dynamics.delta_scale, latent)
         view, last = cache.view(Role.CONTEXT), len(self.dynamics.blocks) - 1
         for layer in range(last):
             x = self._block(cache, view, layer, x, condition, turn)
         self._block(cache, view, last, x, condition, turn, keys_only=True)
 
-    def _context(self, base: Tensor, latent: Tensor, action: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, N, D) and condition (B, D) of a frame as later ones see it."""
-        x = self.dynamics.tokens((latent - base) / self.dynamics.delta_scale, latent)
-        return x, silu(action + self.dynamics.level(level, target=False))
+    # ---- the network
 
     def _block(
         self, cache: Memory, view: object, layer: int, x: Tensor, condition: Tensor, turn: Tensor, *,
@@ -159,18 +164,6 @@ class NextFrame(Generic[Memory]):
         x.addcmul_(gate, linear(attended, block.out.weight))
         h = linear(modulated(x, shift, scale), block.up.weight, block.up.bias, gelu=True)
         return x.addcmul_(mlp_gate, linear(h, block.down.weight, block.down.bias))
-
-
-def turn_at(dynamics: Dynamics, cache: FrameMemory, time: Tensor) -> Tensor:
-    """The turn (B, 1, 1, N, d / 2) of frames at `time` (B,)."""
-    angle = dynamics.angles(time)[:, None, None]
-    turn = torch.complex(angle.cos(), angle.sin())
-    return turn.to(torch.complex128) if cache.dtype == torch.float64 else turn
-
-
-def _clean(like: Tensor) -> Tensor:
-    """The level (1,) at which finished frames are held."""
-    return like.new_zeros(1)
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
