@@ -19,13 +19,15 @@ SHARED = 64 * 1024
 """Bytes: three programs of four warps fit a processor of an H100 or H200, which has 228 kB."""
 
 
+@pytest.mark.timeout(900)
 def test_the_interpreter_agrees_with_the_oracles(check: Callable[..., Any]):
     cases = check("interpret", TRITON_INTERPRET="1")["cases"]
-    assert len(cases) == 52
+    assert len(cases) == 23
     wrong = {name: error for name, error in cases.items() if not error <= (4e-3 if "fp16" in name else 1e-5)}
     assert not wrong
 
 
+@pytest.mark.timeout(900)
 def test_the_kernels_fit_the_processor(check: Callable[..., Any]):
     cases = check("resources")["cases"]
     assert len(cases) == 20

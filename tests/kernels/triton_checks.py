@@ -30,7 +30,7 @@ def interpret() -> dict[str, float]:
     os.environ["WMENV_KERNELS"] = "triton"
     found = {}
     for codec, dtype in (("fp32", "fp32"), ("fp16", "fp16"), ("int8", "fp32"), ("int8", "fp16"), ("int4", "fp32")):
-        for tokens, width, columns in ((4, 16, 5), (16, 24, 3), (20, 64, 5)):  # P = 20 ends amid a step of keys
+        for tokens, width, columns in ((4, 16, 5), (20, 24, 5)):  # P = 20 ends amid a step of keys
             args = draw(codec, rows=3, columns=columns, heads=2, tokens=tokens, width=width, dtype=DTYPES[dtype])
             args["visible"][0] = False
             error = paged_attention(**args) - paged_attention_reference(**args)
@@ -50,8 +50,8 @@ def _interpret_writes() -> dict[str, float]:
 
     found = {}
     for codec in ("fp32", "fp16", "int8", "int4"):
-        for width in (16, 24, 64):
-            for turns in (0, 1, 3):  # none, one for all rows, one for each
+        for width in (16, 24):
+            for turns in (0, 3) if width == 24 else (1,):  # none, one for each row, one for all
                 generator = torch.Generator().manual_seed(width + turns)
                 x = torch.randn(3, 2, 5, width, generator=generator)
                 angle = 6 * torch.rand(turns, 5, width // 2, generator=generator)
