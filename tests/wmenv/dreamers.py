@@ -55,7 +55,7 @@ class Dreamer:
         pinned = sum(int(clip.valid.sum()) for clip in clips)
         if kind == "pages":
             window = dynamics.config.window
-            self.pool = new_pool(dynamics, rows * window + pinned + window, codec)
+            self.pool = new_pool(dynamics, rows * (window + 1) + pinned, codec)
         self.cache: Any = self._empty(rows, codec)
         self.prefixes = [self._prefix(clip, codec) for clip in clips]
         c, like = dynamics.config, clips[0].latents

@@ -1,4 +1,4 @@
-"""Measures what lazy commit saves: a frame over a full window, committed by a pass of its own or with the next frame.
+"""Measures what lazy commit saves: a frame committed by a pass of its own, or with the next frame.
 
 `python -m tests.wmenv.measure_commit` prints one line for each preset, number of steps, of dreams and kind of cache.
 Times are processor time, which a busy machine does not stretch; ratios are taken within a round.
@@ -16,25 +16,12 @@ from torch import Tensor
 
 from benchmarks.cache import random_dynamics
 from benchmarks.common import in_turn, spread
-from kernels import codec_named
-from wmenv.cache import PagedCache, PagePool
-from wmenv.dynamics import Due, Dynamics, NextFrame, new_cache
-from wmenv.dynamics.next_frame import side_by_side
+from tests.wmenv.dreamers import new_pool
+from wmenv.cache import FrameCache, PagedCache
+from wmenv.dynamics import Due, NextFrame, new_cache
 from wmenv.memory import keep_freed_memory
 from wmenv.presets import preset_named
 from wmenv.sampling import denoise
-
-
-def new_pages(dynamics: Dynamics, rows: int, codec: str = "fp32", spare: int = 0) -> PagedCache:
-    """An empty paged cache for `rows` dreams, with its sinks and `spare` pages more than they need."""
-    c, weight = dynamics.config, dynamics.head.weight
-    pool = PagePool(
-        codec_named(codec), layers=c.depth, heads=c.heads, window=c.window, tokens=c.num_tokens,
-        head_dim=c.width // c.heads, pages=rows * c.window + spare, device=weight.device, dtype=weight.dtype,
-    )  # fmt: skip
-    for layer, block in enumerate(dynamics.blocks):
-        pool.sinks[layer, 0], pool.sinks[layer, 1] = side_by_side(block.sink_key * block.timeless), block.sink_value
-    return PagedCache.empty(pool, rows)
 
 
 class Sides:
@@ -47,11 +34,15 @@ class Sides:
         self.noise = torch.randn(rows, steps, c.num_tokens, c.token_dim)
         self.action = torch.rand(rows, c.action_dim) * 2 - 1
         self.base = torch.randn(rows, c.num_tokens, c.token_dim)
-        make = new_cache if kind == "ring" else new_pages
-        self.caches = {"eager": make(self.dynamics, rows), "lazy": make(self.dynamics, rows)}
+        self.caches = {side: self._empty(rows, kind) for side in ("eager", "lazy")}
         self.due: Due | None = None
-        for _ in range(c.window + 2):
+        for _ in range(2):  # a pass reads the whole window, whether there are frames in it or not
             self.eager(), self.lazy()
+
+    def _empty(self, rows: int, kind: str) -> FrameCache | PagedCache:
+        if kind == "ring":
+            return new_cache(self.dynamics, rows)
+        return PagedCache.empty(new_pool(self.dynamics, rows * (self.dynamics.config.window + 1), "fp32"), rows)
 
     def eager(self) -> None:
         """S + 1 passes."""
@@ -65,7 +56,7 @@ class Sides:
         latent = denoise(frame, self.base, self.noise)
         self.caches["lazy"], self.due = frame.count(), Due(self.base, latent, self.action)
 
-    def sought(self) -> Tensor:
+    def apart(self) -> Tensor:
         """How far apart the two ways' latents are after all that was done, the same number of frames each."""
         frames = [
             NextFrame.begin(self.dynamics, self.caches[name], self.action, due)
@@ -87,7 +78,7 @@ def measure(preset: str, rows: int, steps: int, kind: str, *, rounds: int, secon
     return (
         f"{preset:6s} S={steps} B={rows:3d} {kind:6s} eager {median(times['eager']):8.2f} ms  lazy "
         f"{median(times['lazy']):8.2f} ms  ratio {median(ratios):.2f} ({low:.2f} to {high:.2f})  "
-        f"apart {float(sides.sought()):.0e}"
+        f"apart {float(sides.apart()):.0e}"
     )
 
 
@@ -96,14 +87,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--presets", nargs="+", default=["tiny", "small"])
     parser.add_argument("--kinds", nargs="+", default=["ring", "paged"])
+    parser.add_argument("--steps", nargs="+", type=int, default=[1, 4])
+    parser.add_argument("--rows", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="of processor time for each line")
     options = parser.parse_args()
     keep_freed_memory()
     for preset in options.presets:
         for kind in options.kinds:
-            for steps in (1, 4):
-                for rows in (1, 16, 64):
+            for steps in options.steps:
+                for rows in options.rows:
                     line = measure(preset, rows, steps, kind, rounds=options.rounds, seconds=options.seconds)
                     sys.stdout.write(line + "\n")
                     sys.stdout.flush()

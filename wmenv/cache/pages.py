@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kernels import Codec, paged_attention
+from kernels import Codec, cache_write, paged_attention
 
 from ..errors import InputError, WmenvError
 from .memory import Role
@@ -38,7 +38,8 @@ class PagePool:
     Args:
         codec: how keys and values are stored; see `kernels.codec_named`.
         layers, heads, window, tokens, head_dim: sizes of the dynamics.
-        pages: G. `rows * window + pinned` can never run out; a pool of fewer lives on what rows share.
+        pages: G. `rows * window + pinned` can never run out, nor `rows` more where frames are committed eagerly, which
+            takes a page before the oldest is given up. A pool of fewer lives on what rows share.
         device: where the pages lie.
         dtype: what attention is computed in.
 
@@ -130,8 +131,7 @@ class PagePool:
 
     def write(self, layer: int, side: int, pages: Tensor, x: Tensor) -> None:
         """Store x (K, H, N, d) in `pages` (K,) of a layer's keys (side 0) or values (side 1), in place."""
-        for part, new in zip(self.stores[layer][side], self.codec.of(layer, side).encode(x), strict=True):
-            part[pages] = new
+        cache_write(x, self.stores[layer][side], pages, self.codec.of(layer, side))
 
     def copy_pages(self, pages: Tensor) -> tuple[Tensor, ...]:
         """What lies in `pages` (K,), as tensors (K, ...) of their own, in the order of `parts`."""

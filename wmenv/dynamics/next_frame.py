@@ -88,7 +88,7 @@ class NextFrame(Generic[Memory]):
         `write` (B,) bool marks the rows in which there is a frame; the others only count it.
         """
         self._settle()
-        cache = self.cache.counted(write).opened(due=True)
+        cache = self.cache.opened(due=True).counted(write)  # opened first: what is given up is still kept
         self._compute_keys(cache, base, latent, level, self.action, self.turn)
         return cache.settled(write)
 

@@ -76,7 +76,7 @@ class Prefixes:
         table = torch.full(valid.shape, NONE, dtype=torch.long, device=pool.device)
         table[valid] = pool.free(int(self._frames[missing].sum()), *beside)
         self._table[index, 1:] = table
-        for some, pages in zip(index.split(AT_ONCE), table.split(AT_ONCE), strict=True):
+        for some, pages in () if not table.numel() else zip(index.split(AT_ONCE), table.split(AT_ONCE), strict=True):
             held = run_in_chunks(self._remember, some, some) if self.batch_invariant else self._remember(some)
             for layer in range(pool.layers):
                 for side in range(2):

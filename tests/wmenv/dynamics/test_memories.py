@@ -24,7 +24,7 @@ acts = st.one_of(
     st.tuples(st.just("fork"), st.integers(0, B - 1), rows),
 )
 life = st.lists(acts, min_size=1, max_size=14)
-few = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 """Without shrinking, which takes minutes where an example takes half a second."""
 
 
@@ -158,7 +158,7 @@ def test_pages_are_counted_right_never_leak_and_never_change_while_named(lazy: b
         table = dreamer.cache.table
         named = Counter(table[table >= 0].tolist()) + Counter(pool.pinned.nonzero()[:, 0].tolist())
         assert {page: count for page, count in enumerate(pool.counts(table).tolist()) if count} == dict(named)
-        assert pool.left(table) == pool.pages - len(named) >= (B if lazy else 0)
+        assert pool.left(table) == pool.pages - len(named) >= B
         free = pool.free(pool.pages, table).tolist()
         assert free == sorted(set(range(pool.pages)) - set(named)) + [pool.pages] * len(named)
         now = {page: pool.copy_pages(torch.tensor([page])) for page in named}

@@ -73,7 +73,7 @@ def live(envs: DreamVectorEnv, deeds: list, seed: int) -> list[np.ndarray]:
     return shown + roll(envs, 2)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(deeds=st.lists(acts, max_size=10), seed=st.integers(0, 1000), window=st.integers(1, 4))
 def test_pages_and_rings_lazy_and_eager_dream_the_same(deeds: list, seed: int, window: int):
     model = tiny(window=window, history=1, ends=True)
