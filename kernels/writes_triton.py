@@ -16,8 +16,6 @@ from torch import Tensor
 from .codecs import FLOOR
 from .paged_triton import hadamard_signs
 
-WARPS = 4
-
 
 def write_frame(x: Tensor, parts: Sequence[Tensor], pages: Tensor, turn: Tensor | None) -> None:
     """As `kernels.cache_write`, for codecs of floating point, "int8" and "int4"; `turn` (B or 1, P, D / 2, 2) real."""
@@ -34,7 +32,7 @@ def constants(x: Tensor, parts: Sequence[Tensor], turn: Tensor | None) -> dict[s
     turns = 0 if turn is None else 1 if turn.shape[0] == 1 else 2
     padded = {"PP": max(16, triton.next_power_of_2(tokens)), "DP": max(16, triton.next_power_of_2(width // 2))}
     sizes = {"H": heads, "P": tokens, "D": width, "BITS": bits, "TURN": turns, **padded}
-    return {**sizes, "EPS": torch.finfo(torch.float32).eps, "LEAST": FLOOR, "num_warps": WARPS}
+    return {**sizes, "EPS": torch.finfo(torch.float32).eps, "LEAST": FLOOR, "num_warps": 4}
 
 
 @triton.jit

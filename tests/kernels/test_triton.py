@@ -15,8 +15,15 @@ import torch
 
 from kernels import cache_write, codec_named, paged_attention, paged_attention_reference
 
-SHARED = 64 * 1024
-"""Bytes: three programs of four warps fit a processor of an H100 or H200, which has 228 kB."""
+SHARED = 48 * 1024
+"""Bytes: four programs fit a processor of an H100 or H200, which has 228 kB."""
+
+REGISTERS = {"attention fp32": 255, "attention": 168, "write int4": 255, "write": 128}
+"""A thread's: three programs of four warps fit a processor at 168, two at 255. The first name that fits counts."""
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:TRITON_DEFAULT_FP_FUSION:UserWarning"
+)  # Triton 3.9; it changes nothing here
 
 
 @pytest.mark.timeout(900)
@@ -33,7 +40,7 @@ def test_the_kernels_fit_the_processor(check: Callable[..., Any]):
     assert len(cases) == 20
     assert not {name: used for name, used in cases.items() if used["spilled"]}
     for name, used in cases.items():
-        most = 255 if "fp32 fp32" in name else 168
+        most = next(limit for start, limit in REGISTERS.items() if name.startswith(start))
         assert used["registers"] <= most and used["shared"] <= SHARED, (name, used)
 
 
