@@ -1,6 +1,6 @@
 """The records that pass between the world model and whoever steps it, and how rows of them are moved.
 
-# B envs, L layers, W window, K columns of the cache, d head width, N tokens, H history, C token channels
+# B envs, L layers, W window, K columns of the cache, d head width, N tokens, H history, C token channels, A action size
 """
 
 from __future__ import annotations
@@ -24,10 +24,39 @@ class DreamState(NamedTuple):
     latents: Tensor  # (B, H, N, C) the last H latents, oldest first
 
 
+class LazyState(NamedTuple):
+    """A `DreamState` that counts its last latent although that frame's keys and values are due: the next step's work.
+
+    So one forward for each frame is saved. Rows begin, end, fork and are stored like those of any state, since what is
+    due follows from the row itself.
+    """
+
+    keys: Tensor  # (B, heads, L, K, d)
+    values: Tensor  # (B, heads, L, K, d)
+    cached: Tensor  # (B, W + 1) bool
+    position: Tensor  # (B,) long, number of frames counted so far, the one that is due among them
+    latents: Tensor  # (B, H, N, C)
+    base: Tensor  # (B, N, C) the latent before the last
+    action: Tensor  # (B, A) in [-1, 1], the action that led to the last
+
+
+class PagedState(NamedTuple):
+    """A `LazyState` whose frames lie in pages that rows share; see `wmenv.cache.PagedCache`."""
+
+    table: Tensor  # (B, W) long, the page of each frame
+    position: Tensor  # (B,) long
+    latents: Tensor  # (B, H, N, C)
+    base: Tensor  # (B, N, C)
+    action: Tensor  # (B, A)
+
+
+State = DreamState | LazyState | PagedState
+
+
 class StepOutput(NamedTuple):
     """What one dreamed step returns."""
 
-    state: DreamState
+    state: State
     reward: Tensor  # (B,) in the task's own unit
     termination: Tensor  # (B,) probability in [0, 1]
 

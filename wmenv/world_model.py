@@ -20,12 +20,15 @@ from .cache import FrameCache, copy_cache
 from .card import write_card
 from .checkpoint import CONFIG, WEIGHTS, load_tensors, read_json, read_tensors
 from .config import WorldModelConfig
-from .dynamics import Dynamics, DynamicsConfig, NextFrame, new_cache
+from .dynamics import Due, Dynamics, DynamicsConfig, NextFrame, new_cache
 from .errors import CheckpointError, InputError
 from .heads import TransitionHeads
 from .sampling import denoise
 from .tokenizers import FrameVAE, FrameVAEConfig, StateTokenizer, Tokenizer, unit_vectors
-from .types import LATENT_BOUND, DreamState, EncoderState, StepOutput, gather_rows
+from .types import LATENT_BOUND, DreamState, EncoderState, LazyState, State, StepOutput, gather_rows
+
+Sampler = Callable[[NextFrame, Tensor, Tensor], Tensor]
+"""Makes the next latent (B, N, C) out of a begun frame, the last latent and noise (B, S, N, C)."""
 
 PAGES_LIMIT = 256 * 2**20  # bytes of prefilled start caches kept in memory
 
@@ -41,6 +44,9 @@ class WorldModel(nn.Module):
 
     steps_in_place = True
     """`step` takes `consume=True`."""
+
+    commits_lazily = True
+    """There is `start_lazily`, and `step` takes its states."""
 
     def __init__(self, config: WorldModelConfig) -> None:
         super().__init__()
@@ -77,6 +83,7 @@ class WorldModel(nn.Module):
         self.action_middle: Tensor
         self.action_half: Tensor
         self._pages: DreamState | None = None
+        self.version = 0  # counts changes of weights or starts; what was computed before is stale
 
     @property
     def num_starts(self) -> int:
@@ -116,16 +123,21 @@ class WorldModel(nn.Module):
         Raises:
             InputError: an index is out of range.
         """
-        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < self.num_starts):
-            raise InputError(
-                f"index: expected 0 to {self.num_starts - 1}, got {int(index.min())} to {int(index.max())}"
-            )
+        self.check_index(index)
         if self._pages is None:
             row_bytes = 8 * self.config.depth * (self.config.window + 1) * self.config.num_tokens * self.config.width
             if row_bytes * self.num_starts > PAGES_LIMIT:
                 return self._prefill(index)
             self._pages = self._prefill(torch.arange(self.num_starts, device=self.device))
         return gather_rows(index, self._pages)
+
+    def start_lazily(self, index: Tensor) -> LazyState:
+        """The same dreams, whose next steps compute the keys and values of the frame before on their way.
+
+        Raises:
+            InputError: an index is out of range.
+        """
+        return LazyState(*self.start(index), self.start_latents[index, -2], self.start_actions[index, -1])
 
     @torch.no_grad()
     def start_from(self, latents: Tensor, actions: Tensor, valid: Tensor) -> DreamState:
@@ -143,52 +155,74 @@ class WorldModel(nn.Module):
             raise InputError(
                 f"latents: expected at least history = {self.config.history} frames, got {latents.shape[1]}"
             )
+        return DreamState(*self.remember(latents, actions, valid), latents[:, -self.config.history :].clone())
+
+    @torch.no_grad()
+    def remember(self, latents: Tensor, actions: Tensor, valid: Tensor) -> FrameCache:
+        """A ring that has seen a clip; arguments as in `start_from`, of any length."""
         cache = new_cache(self.dynamics, len(latents))
         base, clean = latents[:, 0], torch.zeros(1, device=self.device)
         for t in range(latents.shape[1]):
             frame = NextFrame.begin(self.dynamics, cache, actions[:, t])
             cache = frame.commit(base, latents[:, t], clean, valid[:, t])
             base = latents[:, t]
-        return DreamState(*cache, latents[:, -self.config.history :].clone())
+        return cache
 
     @torch.no_grad()
     def step(
         self,
-        state: DreamState,
+        state: DreamState | LazyState,
         action: Tensor,
         noise: Tensor,
         *,
         consume: bool = False,
-        sampler: Callable[[NextFrame, Tensor, Tensor], Tensor] = denoise,
+        sampler: Sampler = denoise,
     ) -> StepOutput:
         """Dream one control step of every row.
 
         Args:
-            state: as `start` or the last `step` returned it; left as it is, unless it is consumed.
+            state: as `start`, `start_lazily` or the last `step` returned it; left as it is, unless it is consumed.
             action: (B, A) float32 in the task's own units; clipped to the task's action box, as its motors do.
             noise: (B, S, N, C) standard normal; S denoising steps are made.
             consume: write into `state`'s tensors instead of copies of them; `state` must then not be stepped again.
             sampler: makes the next latent out of the begun frame, the last latent and the noise, as `denoise` does.
 
         Returns:
-            The new state, the reward (B,) and the probability of termination (B,).
+            The new state, of the same kind, the reward (B,) and the probability of termination (B,).
         """
-        action = self.unit_action(action)
+        action, before = self.unit_action(action), state.latents[:, -1].clone()
         cache = FrameCache(state.keys, state.values, state.cached, state.position)
-        frame = NextFrame.begin(self.dynamics, cache if consume else copy_cache(cache), action)
-        before = state.latents[:, -1]
+        due = Due(state.base, before, state.action) if isinstance(state, LazyState) else None
+        frame = NextFrame.begin(self.dynamics, cache if consume else copy_cache(cache), action, due)
+        latents, reward, termination = self.imagine(frame, state.latents, action, noise, sampler)
+        if due is None:
+            cache = frame.commit(before, latents[:, -1], reward.new_zeros(1))
+            return StepOutput(DreamState(*cache, latents), reward, termination)
+        return StepOutput(LazyState(*frame.count(), latents, before, action), reward, termination)
+
+    def imagine(
+        self, frame: NextFrame, latents: Tensor, action: Tensor, noise: Tensor, sampler: Sampler = denoise
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What a begun frame becomes: the last H latents with it, reward (B,), probability of termination (B,).
+
+        Args:
+            frame: begun with `action`.
+            latents: (B, H, N, C) before it.
+            action: (B, A) in [-1, 1].
+            noise: as in `step`.
+            sampler: as in `step`.
+        """
+        before = latents[:, -1]
         after = self.tokenizer.project(sampler(frame, before, noise)).clamp(-LATENT_BOUND, LATENT_BOUND)
         reward, termination = self.heads.read(before, after, action)
-        cache = frame.commit(before, after, reward.new_zeros(1))
-        latents = torch.cat((state.latents[:, 1:], after.unsqueeze(1)), dim=1)
-        return StepOutput(DreamState(*cache, latents), reward, termination)
+        return torch.cat((latents[:, 1:], after.unsqueeze(1)), dim=1), reward, termination
 
-    def latent_observation(self, state: DreamState) -> Tensor:
+    def latent_observation(self, state: State) -> Tensor:
         """The last H latents, oldest first, as (B, H * N * C) within +-LATENT_BOUND."""
         return state.latents.flatten(1).clamp(-LATENT_BOUND, LATENT_BOUND)
 
     @torch.no_grad()
-    def decode(self, state: DreamState) -> Tensor:
+    def decode(self, state: State) -> Tensor:
         """What the dream shows now: uint8 frames (B, size, size, 3), or states (B, state_dim) in SI units."""
         if isinstance(self.tokenizer, StateTokenizer):
             return self.tokenizer.decode(state.latents[:, -1])
@@ -291,17 +325,25 @@ class WorldModel(nn.Module):
     def forget_pages(self) -> None:
         """Drop the start caches; for who has changed weights in place."""
         self._pages = None
+        self.version += 1
+
+    def check_index(self, index: Tensor) -> None:
+        """Raise InputError unless all of `index` are recorded contexts."""
+        if index.numel() and not (0 <= int(index.min()) and int(index.max()) < self.num_starts):
+            raise InputError(
+                f"index: expected 0 to {self.num_starts - 1}, got {int(index.min())} to {int(index.max())}"
+            )
 
     def _prefill(self, index: Tensor) -> DreamState:
         return self.start_from(self.start_latents[index], self.start_actions[index], self.start_valid[index])
 
     def _apply(self, fn: Any, recurse: bool = True) -> WorldModel:
-        self._pages = None  # they lie on the old device
+        self.forget_pages()  # they lie on the old device
         return super()._apply(fn, recurse)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As in torch; start caches that were computed with the old weights are dropped."""
-        self._pages = None
+        self.forget_pages()
         return super().load_state_dict(*args, **kwargs)
 
 

@@ -3,7 +3,7 @@
 It has one slot more than the window is wide: the frame that is being made lies in its own slot, beside all W frames
 that it may see, so that attention reads the cache where it lies.
 
-# B envs, H heads, L layers, W window, N tokens, d head width
+# B envs, H heads, L layers, W window, N tokens, d head width, K columns, R = B or 2 B frames of a pass
 """
 
 from __future__ import annotations
@@ -12,10 +12,30 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from kernels import cache_attention
+
+from .memory import Role
+
+
+class FrameSlot(NamedTuple):
+    """Where in a cache a frame belongs."""
+
+    rows: Tensor  # (B,) long, 0 to B - 1
+    slot: Tensor  # (B,) long
+    oldest: Tensor  # (B,) long, the slot that is given up once that frame is counted
+
+
+class RingView(NamedTuple):
+    """The slots of a pass's frames, and where they may look."""
+
+    slots: tuple[FrameSlot, ...]  # of B frames each
+    bias: Tensor  # (B, K), or (B, 1, 2 N, K) of a joined pass: 0 where a frame may look, -inf elsewhere
 
 
 class FrameCache(NamedTuple):
-    """Keys and values of committed frames. Attention does not mind their order, since keys are rotated by time.
+    """Keys and values of counted frames. Attention does not mind their order, since keys are rotated by time.
 
     The frame to come has the slot position % (W + 1); what lies there has no meaning between steps. The last column
     holds the attention sink, which everyone always sees.
@@ -24,7 +44,58 @@ class FrameCache(NamedTuple):
     keys: Tensor  # (B, H, L, (W + 1) * N + 1, d)
     values: Tensor  # (B, H, L, (W + 1) * N + 1, d)
     cached: Tensor  # (B, W + 1) bool, False where a slot holds no frame that the next one may see
-    position: Tensor  # (B,) long, number of frames committed so far
+    position: Tensor  # (B,) long, number of frames counted so far
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of keys and values."""
+        return self.keys.dtype
+
+    def opened(self, *, due: bool) -> FrameCache:
+        """This cache: a slot is always free."""
+        return self
+
+    def view(self, role: Role) -> RingView:
+        """The slot of a frame in a role, and what it sees."""
+        at = next_slot(self) if role is Role.TARGET else last_slot(self)
+        return RingView((at,), self._bias(at))
+
+    def join(self, context: RingView, target: RingView) -> RingView:
+        """Both frames of a row side by side, so that the ring is read once for them."""
+        tokens = (self.keys.shape[3] - 1) // self.cached.shape[1]
+        both = torch.stack((context.bias, target.bias), dim=1).repeat_interleave(tokens, 1)
+        return RingView(context.slots + target.slots, both.unsqueeze(1))
+
+    def put(self, view: RingView, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Write keys and values (R, H, N, d) into the frames' slots, in place."""
+        if len(view.slots) == 1:
+            return write_layer(self, view.slots[0], layer, keys, values)
+        for at, k, v in zip(view.slots, keys.chunk(2), values.chunk(2), strict=True):
+            write_layer(self, at, layer, k, v)
+
+    def attend(self, view: RingView, layer: int, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attention (R, H, N, d) of q over the ring as it lies; the frames' own keys and values are in it."""
+        held, kept, q = self.keys[:, :, layer], self.values[:, :, layer], q.to(self.dtype)
+        if len(view.slots) == 1:
+            return cache_attention(q, held, kept, view.bias)
+        both = scaled_dot_product_attention(torch.cat(q.chunk(2), dim=2), held, kept, attn_mask=view.bias)
+        return torch.cat(both.chunk(2, dim=2))
+
+    def settled(self, write: Tensor | None = None) -> FrameCache:
+        """This cache: what was put lies in its slot, which `counted` has marked."""
+        return self
+
+    def counted(self, write: Tensor | None = None) -> FrameCache:
+        """The cache after the frame to come; see `advance`."""
+        return advance(self, next_slot(self), write)
+
+    def _bias(self, at: FrameSlot) -> Tensor:
+        """(B, K): 0 where the frame at a slot may look, -inf elsewhere; everyone sees the sink in the last column."""
+        visible = visible_slots(self, at)
+        columns = (self.keys.shape[3] - 1) // visible.shape[1]
+        seen = pad(visible.repeat_interleave(columns, 1), (0, 1), value=True)
+        bias = torch.zeros(seen.shape, dtype=self.dtype, device=seen.device)
+        return bias.masked_fill_(~seen, float("-inf"))
 
 
 def empty_cache(
@@ -53,19 +124,20 @@ def copy_cache(cache: FrameCache) -> FrameCache:
     return cache._replace(keys=cache.keys.clone(), values=cache.values.clone())
 
 
-class FrameSlot(NamedTuple):
-    """Where in a cache the frame to come belongs."""
-
-    rows: Tensor  # (B,) long, 0 to B - 1
-    slot: Tensor  # (B,) long
-    oldest: Tensor  # (B,) long, the slot that is given up once that frame is committed
-
-
 def next_slot(cache: FrameCache) -> FrameSlot:
     """The slot of the frame to come."""
+    return _slot(cache, 0)
+
+
+def last_slot(cache: FrameCache) -> FrameSlot:
+    """The slot of the newest frame that is counted."""
+    return _slot(cache, -1)
+
+
+def _slot(cache: FrameCache, shift: int) -> FrameSlot:
     rows, slots = cache.cached.shape
-    index = torch.arange(rows, device=cache.position.device)
-    return FrameSlot(index, cache.position % slots, (cache.position + 1) % slots)
+    index, at = torch.arange(rows, device=cache.position.device), cache.position + shift
+    return FrameSlot(index, at % slots, (at + 1) % slots)
 
 
 def write_layer(cache: FrameCache, at: FrameSlot, layer: int, keys: Tensor, values: Tensor) -> None:
@@ -82,19 +154,20 @@ def write_sink(cache: FrameCache, layer: int, key: Tensor, value: Tensor) -> Non
     cache.values[:, :, layer, -1] = value.to(cache.values.dtype)
 
 
-def visible_frames(cache: FrameCache, at: FrameSlot, *, committing: bool) -> Tensor:
-    """Which slots (B, W + 1) the frame to come sees: itself, and the last W frames, or W - 1 once it counts as one."""
+def visible_slots(cache: FrameCache, at: FrameSlot) -> Tensor:
+    """Which slots (B, W + 1) the frame at a slot sees: itself, and every frame that is counted.
+
+    Those are the last W for the frame to come. For the newest that is counted, W - 1 and itself.
+    """
     visible = cache.cached.clone()
-    if committing:
-        visible[at.rows, at.oldest] = False
     visible[at.rows, at.slot] = True
     return visible
 
 
 def advance(cache: FrameCache, at: FrameSlot, write: Tensor | None = None) -> FrameCache:
-    """The cache after the frame whose keys and values have been written into its slot.
+    """The cache that counts the frame whose slot is `at`; its keys and values may be written before or after.
 
-    `write` (B,) bool marks the rows in which there is a frame; the others forget what was written but still count it,
+    `write` (B,) bool marks the rows in which there is a frame; the others forget what is written but still count it,
     so that all rows of a padded batch stand at the same time.
     """
     cached = cache.cached.clone()

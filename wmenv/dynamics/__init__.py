@@ -2,6 +2,6 @@
 
 from .dit import Dynamics, DynamicsConfig
 from .first_cache import new_cache
-from .next_frame import NextFrame
+from .next_frame import Due, NextFrame
 
-__all__ = ["Dynamics", "DynamicsConfig", "NextFrame", "new_cache"]
+__all__ = ["Due", "Dynamics", "DynamicsConfig", "NextFrame", "new_cache"]

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..random import integers, normal
-from ..types import DreamState
+from ..types import State
+from .dreams import Dreams
 from .invariant import map_rows, run_in_chunks
 from .model import DreamModel
 
@@ -26,7 +27,7 @@ from .model import DreamModel
 class CoreState(NamedTuple):
     """Everything that the next step of each row needs, its random numbers included."""
 
-    dream: DreamState
+    dream: State
     seed: Tensor  # (B,) long
     counter: Tensor  # (B,) long, draws since seeding
     elapsed: Tensor  # (B,) long, steps of this episode
@@ -63,13 +64,15 @@ class DreamCore:
 
     Args:
         model: what dreams.
+        dreams: how its rows are kept and stepped.
         starts: (K,) long, the recorded contexts that episodes begin from; on the model's device.
         horizon: steps after which an episode is truncated.
         steps: S, denoising steps of each dreamed frame.
-        batch_invariant: run forwards in chunks of one size, so that a row's floats do not depend on the batch.
+        batch_invariant: decode in chunks of one size, so that a row's floats do not depend on the batch.
     """
 
     model: DreamModel
+    dreams: Dreams
     starts: Tensor
     horizon: int
     steps: int
@@ -79,23 +82,29 @@ class DreamCore:
         if len(self.starts) == 0:
             raise InputError("starts: expected recorded start contexts, got none; use starts='any' or record episodes")
 
-    def begin(self, seed: Tensor, counter: Tensor, start: Tensor | None = None) -> tuple[CoreState, Tensor]:
+    def begin(
+        self,
+        seed: Tensor,
+        counter: Tensor,
+        start: Tensor | None = None,
+        *,
+        instead: tuple[CoreState, Tensor] | None = None,
+    ) -> tuple[CoreState, Tensor]:
         """New episodes in every row.
 
         Args:
             seed: long (B,).
             counter: long (B,), draws since seeding; 0 in a row that has just been seeded.
             start: long (B,), the recorded contexts to begin from; by default each row draws its own.
+            instead: the state and which of its rows (B,) these replace; by default all of them.
 
         Returns:
             The rows, and the contexts (B,) that the episodes begin from.
         """
         start = self.draw_starts(seed, counter) if start is None else start
         with torch.no_grad():
-            if self.batch_invariant:
-                dream = run_in_chunks(self.model.start, seed, start)
-            else:
-                dream = self.model.start(start)
+            place = None if instead is None else (instead[0].dream, instead[1])
+            dream = self.dreams.start(start, seed, instead=place)
         return CoreState(dream, seed, counter + 1, torch.zeros_like(counter)), start
 
     def draw_starts(self, seed: Tensor, counter: Tensor) -> Tensor:
@@ -113,7 +122,7 @@ class DreamCore:
             start: long (K,), the recorded contexts to begin from; by default each row draws its own.
             consume: write into `state`'s tensors instead of copies of them; `state` must then not be used again.
         """
-        begun, start = self.begin(state.seed[index], state.counter[index], start)
+        begun, start = self.begin(state.seed[index], state.counter[index], start, instead=(state, index))
         return CoreReset(write_rows(state, index, begun, consume=consume), begun, start)
 
     def step(self, state: CoreState, action: Tensor, *, consume: bool = False) -> CoreStep:
@@ -127,12 +136,7 @@ class DreamCore:
         c = self.model.config
         noise = normal(state.seed, state.counter, (self.steps, c.num_tokens, c.token_dim))
         with torch.no_grad():
-            if self.batch_invariant:
-                out = run_in_chunks(self.model.step, state.seed, state.dream, action, noise)
-            elif consume and getattr(self.model, "steps_in_place", False):
-                out = self.model.step(state.dream, action, noise, consume=True)  # type: ignore[call-arg]
-            else:
-                out = self.model.step(state.dream, action, noise)
+            out = self.dreams.step(state.dream, action, noise, state.seed, consume=consume)
             # One sum is finite only if all its terms are; latents, rewards and probabilities are far from overflowing.
             finite = (out.state.latents.flatten(1).sum(1) + out.reward + out.termination).isfinite()
         elapsed = state.elapsed + 1
@@ -143,6 +147,15 @@ class DreamCore:
             truncated=(elapsed >= self.horizon) | ~finite,
             diverged=~finite,
         )
+
+    def keep(self, state: CoreState) -> CoreState:
+        """A copy of `state` that shares no memory with it, and that only `restore` reads."""
+        return CoreState(self.dreams.keep(state.dream), *(field.clone() for field in state[1:]))
+
+    def restore(self, kept: CoreState) -> CoreState:
+        """The state that `keep` copied, of this core or of one like it; takes the place of all rows."""
+        rest = (field.to(self.starts.device, copy=True) for field in kept[1:])
+        return CoreState(self.dreams.restore(kept.dream), *rest)
 
     def observe(self, state: CoreState, obs: str = "latent") -> Tensor:
         """What a policy sees of each row: latents (B, O), or the decoded frame or state for another `obs`."""

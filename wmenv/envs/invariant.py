@@ -10,7 +10,7 @@ seed meets the same kernel at the same place. It holds on one machine with one n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -41,10 +41,23 @@ def places(seed: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(source).to(seed.device), torch.from_numpy(place).to(seed.device)
 
 
-def run_in_chunks(function: Callable[..., Tree], seed: Tensor, *rows: Tree) -> Tree:
-    """`function(*rows)` for rows (B, ...) of seeds `seed` (B,), chunk by chunk."""
+def run_in_chunks(
+    function: Callable[..., Tree], seed: Tensor, *rows: Any, once: tuple[Tensor, int] | None = None
+) -> Tree:
+    """`function(*rows)` for rows (B, ...) of seeds `seed` (B,), chunk by chunk.
+
+    `once` is a last argument (B,) that no two rows may have alike: where a row is repeated, another number, which is
+    given beside it, takes its place.
+    """
     source, place = places(seed)
-    parts = [function(*(map_rows(lambda x, c=chunk: x[c], tree) for tree in rows)) for chunk in source.split(CHUNK)]
+    chunks = list(source.split(CHUNK))
+    more: list[tuple[Tensor, ...]] = [()] * len(chunks)
+    if once is not None:
+        more = [(own,) for own in torch.full_like(source, once[1]).index_copy(0, place, once[0]).split(CHUNK)]
+    parts = [
+        function(*(map_rows(lambda x, c=chunk: x[c], tree) for tree in rows), *own)
+        for chunk, own in zip(chunks, more, strict=True)
+    ]
     return _join(parts, place)
 
 

@@ -13,9 +13,12 @@ from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 
+from kernels import Codec
+
 from ..errors import InputError, WmenvError
 from ..types import LATENT_BOUND
 from .core import DreamCore
+from .dreams import Dreams, OwnMemory
 from .model import DreamModel, device_of
 
 DEFAULT_HORIZON = 1000
@@ -31,9 +34,20 @@ class DreamClosed(WmenvError, ClosedEnvironmentError):
 
 
 def make_core(
-    model: DreamModel, *, horizon: int | None, limit: int | None, steps: int | None, starts: str, batch_invariant: bool
+    model: DreamModel,
+    num_envs: int,
+    *,
+    horizon: int | None,
+    limit: int | None,
+    steps: int | None,
+    starts: str,
+    batch_invariant: bool,
+    cache: str = "ring",
+    codec: str | Codec | None = None,
+    pages: int | None = None,
+    commit: str = "lazy",
 ) -> DreamCore:
-    """The core that the options describe; its horizon is at most `limit`.
+    """The core of `num_envs` rows that the options describe; its horizon is at most `limit`.
 
     Raises:
         InputError: if an option is out of range.
@@ -41,6 +55,7 @@ def make_core(
     if starts not in ("any", "initial"):
         raise InputError(f"starts: expected 'any' or 'initial', got {starts!r}; 'initial' are episode beginnings")
     kept = torch.arange(model.num_starts, device=device_of(model))
+    kept = kept[model.start_is_initial] if starts == "initial" else kept
     if horizon is None:
         horizon = model.config.max_episode_steps or DEFAULT_HORIZON
     horizon = read_count("horizon", horizon)
@@ -48,11 +63,49 @@ def make_core(
         horizon = min(horizon, read_count("max_episode_steps", limit))
     return DreamCore(
         model=model,
-        starts=kept[model.start_is_initial] if starts == "initial" else kept,
+        dreams=make_dreams(
+            model, num_envs, kept, cache=cache, codec=codec, pages=pages, commit=commit, batch_invariant=batch_invariant
+        ),
+        starts=kept,
         horizon=horizon,
         steps=read_count("steps", model.config.denoise_steps if steps is None else steps),
         batch_invariant=bool(batch_invariant),
     )
+
+
+def make_dreams(
+    model: DreamModel,
+    num_envs: int,
+    starts: torch.Tensor,
+    *,
+    cache: str,
+    codec: str | Codec | None,
+    pages: int | None,
+    commit: str,
+    batch_invariant: bool,
+) -> Dreams:
+    """How `num_envs` rows that begin from `starts` (K,) are kept and stepped.
+
+    Raises:
+        InputError: if an option is out of range, or does not go with another.
+    """
+    if commit not in ("lazy", "eager"):
+        raise InputError(f"commit: expected 'lazy' or 'eager', got {commit!r}; both dream the same")
+    if cache == "paged":
+        if commit == "eager":
+            raise InputError("commit: expected 'lazy' with cache='paged', got 'eager'; leave it out")
+        from .paged import PagedMemory  # here, since a user's own model needs none of it
+
+        codec, pages = "fp32" if codec is None else codec, None if pages is None else read_count("pages", pages)
+        return PagedMemory(
+            model, num_envs, codec=codec, pages=pages, starts=starts, batch_invariant=bool(batch_invariant)
+        )
+    if cache != "ring":
+        raise InputError(f"cache: expected 'ring' or 'paged', got {cache!r}; rings are faster on a CPU, pages smaller")
+    for name, value in (("codec", codec), ("pages", pages)):
+        if value is not None:
+            raise InputError(f"{name}: expected None with cache='ring', got {value!r}; use cache='paged'")
+    return OwnMemory(model=model, lazy=commit == "lazy", batch_invariant=bool(batch_invariant))
 
 
 def read_autoreset(mode: AutoresetMode | str) -> AutoresetMode:

@@ -21,8 +21,8 @@ class DreamEnv(gym.Env):
     Args:
         model: a folder written by `WorldModel.save_pretrained`, or a world model.
         render_mode: "rgb_array" for frame models.
-        **options: `obs`, `horizon`, `steps`, `device`, `starts`, `batch_invariant`, `verifier`, `truncate_above` of
-            DreamVectorEnv.
+        **options: `obs`, `horizon`, `steps`, `device`, `starts`, `batch_invariant`, `verifier`, `truncate_above`,
+            `cache`, `codec`, `pages`, `commit` of DreamVectorEnv.
 
     Raises:
         InputError: if an option is out of range.

@@ -7,28 +7,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from .core import CoreState
+from .core import CoreState, DreamCore
 
 
 class DreamSnapshot(NamedTuple):
     """What `save_state` returns: a copy of every row, its random numbers included. Treat it as opaque."""
 
-    core: CoreState
+    core: CoreState  # as `DreamCore.keep` copied it
     ended: np.ndarray  # (N,) bool; True where DISABLED autoreset waits for a reset
 
 
-def check_snapshot(snapshot: Any, like: CoreState) -> None:
-    """Refuse what `save_state` did not return, or rows of another number or shape than `like`.
+def check_snapshot(snapshot: Any, core: DreamCore, like: CoreState) -> None:
+    """Refuse what `save_state` did not return, or rows of another number or shape than the state `like` of `core`.
 
     Raises:
         InputError: saying which.
     """
     if not isinstance(snapshot, DreamSnapshot):
         raise InputError(f"snapshot: expected what save_state() returned, got {type(snapshot).__name__}")
-    want, got = _shapes(like), _shapes(snapshot.core)
+    want, got = _shapes(core, like), _shapes(core, snapshot.core)
     if want != got:
         raise InputError(f"snapshot: expected rows of shapes {want}, got {got}; load it where it was saved")
 
 
-def _shapes(state: CoreState) -> list[tuple[int, ...]]:
-    return [tuple(field.shape) for field in (*state.dream, *state[1:])]
+def _shapes(core: DreamCore, state: CoreState) -> list[tuple[Any, ...]]:
+    return [*core.dreams.shapes(state.dream), *(tuple(field.shape) for field in state[1:])]

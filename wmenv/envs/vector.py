@@ -10,12 +10,14 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from kernels import Codec
+
+from ..cache import PagesExhausted
 from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
-from .core import CoreState, clone, fork_row
+from .core import CoreState, fork_row
 from .infos import end_info, start_info, verdict_info
-from .invariant import map_rows
 from .model import device_of, resolve_model
 from .snapshot import DreamSnapshot, check_snapshot
 from .verdict import TRUNCATE_ABOVE, Judge, Verifier
@@ -50,6 +52,13 @@ class DreamVectorEnv(VectorEnv):
         max_episode_steps: Gymnasium's name for an upper bound on `horizon`.
         verifier: judges every step, such as `physics.DreamVerifier(task)`; None: nothing does.
         truncate_above: what a score must pass to be impossible; None: scores are only shown.
+        cache: "ring": each dream has a memory of its own, which is fastest on a CPU. "paged": forks and dreams that
+            began from the same context share what they remember, stored by a codec.
+        codec: how pages are stored: "fp32" (the default), "bf16", "fp16", "int8", "int4", or a codec of `kernels`.
+        pages: frames that fit into the pool of a paged cache; by default as many as can ever be needed. With fewer, a
+            step raises PagesExhausted when dreams share too little; nothing is lost then.
+        commit: "lazy": what a frame is remembered by is computed with the next frame, a forward less. "eager": at once.
+            Both dream the same, to rounding.
 
     Raises:
         InputError: if an option is out of range.
@@ -79,6 +88,10 @@ class DreamVectorEnv(VectorEnv):
         max_episode_steps: int | None = None,
         verifier: Verifier | None = None,
         truncate_above: float | None = TRUNCATE_ABOVE,
+        cache: str = "ring",
+        codec: str | Codec | None = None,
+        pages: int | None = None,
+        commit: str = "lazy",
     ) -> None:
         self.num_envs = read.read_count("num_envs", num_envs)
         self.autoreset_mode = read.read_autoreset(autoreset_mode)
@@ -88,11 +101,16 @@ class DreamVectorEnv(VectorEnv):
         read.check_render_mode(model, render_mode)
         self.core = read.make_core(
             model,
+            self.num_envs,
             horizon=horizon,
             limit=max_episode_steps,
             steps=steps,
             starts=starts,
             batch_invariant=batch_invariant,
+            cache=cache,
+            codec=codec,
+            pages=pages,
+            commit=commit,
         )
         self._judge = None if verifier is None else Judge(verifier, truncate_above, self.core)
         self.obs_mode, self.render_mode, self.device = obs, render_mode, device_of(model)
@@ -111,6 +129,11 @@ class DreamVectorEnv(VectorEnv):
     def horizon(self) -> int:
         """Steps after which an episode is truncated."""
         return self.core.horizon
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of keys and values that are held for each dream, rounded up: of a pool, its share."""
+        return -(-self.core.dreams.cache_bytes(self._live_state().dream) // self.num_envs)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -163,6 +186,8 @@ class DreamVectorEnv(VectorEnv):
 
         Raises:
             InputError: if the actions are malformed (nothing was stepped then) or the verifier fails (reset then).
+            PagesExhausted: if a pool of pages is too small for what these dreams do not share. Nothing was stepped; or,
+                if there is no room to begin anew, the rows that have ended wait for `reset` with their mask.
             DreamNotReset: before the first reset, or if a row has ended and autoreset is DISABLED.
         """
         state = self._live_state()
@@ -174,7 +199,11 @@ class DreamVectorEnv(VectorEnv):
         action = torch.from_numpy(read.read_actions(actions, self.action_space)).to(self.device)
         last = None if self._judge is None else (self._observe(state), self._judge.look(state))
         self._state = None  # until all is done: the step consumes it
-        out = self.core.step(state, action, consume=True)
+        try:
+            out = self.core.step(state, action, consume=True)
+        except PagesExhausted:  # before anything was written
+            self._state = state
+            raise
         reward, terminated, truncated, diverged = out.to_host()
         obs = self._observe(out.state)
         info: dict[str, Any] = {}
@@ -188,7 +217,9 @@ class DreamVectorEnv(VectorEnv):
             info |= verdict_info(score, cut)
         ended = terminated | truncated
         if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            self._state, self._ended = out.state, ended  # what stays if there is no room to begin anew
             self._state, info = self._autoreset(out.state, obs, ended, info)
+            self._ended = np.zeros_like(ended)
         else:
             self._state, self._ended = out.state, ended
         return obs, reward, terminated, truncated, info
@@ -201,7 +232,7 @@ class DreamVectorEnv(VectorEnv):
 
     def save_state(self) -> DreamSnapshot:
         """A copy of all rows, random numbers included; `load_state` brings exactly this moment back."""
-        return DreamSnapshot(clone(self._live_state()), self._ended.copy())
+        return DreamSnapshot(self.core.keep(self._live_state()), self._ended.copy())
 
     def load_state(self, snapshot: DreamSnapshot) -> np.ndarray:
         """Go back to a moment that `save_state` kept, of this environment or of one like it.
@@ -217,8 +248,8 @@ class DreamVectorEnv(VectorEnv):
         if like is None:
             rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
             like, _ = self.core.begin(rows, rows)
-        check_snapshot(snapshot, like)
-        self._state = map_rows(lambda field: field.to(self.device, copy=True), snapshot.core)
+        check_snapshot(snapshot, self.core, like)
+        self._state = self.core.restore(snapshot.core)
         self._ended = snapshot.ended.copy()
         return self._observe(self._state)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from agents.align.advantage import frame_advantage, group_advantage, step_advantage
+from agents.align.advantage import frame_advantage, group_advantage, step_advantage, usual
 from agents.align.chain import BoundedNoise, FlowNoise, Gaussian, Still, divergence, levels, log_prob
 from agents.align.policy_gradient import centred_log_ratio, clipped
 
@@ -166,3 +166,11 @@ def test_without_noise_a_chain_is_the_sampler(steps):
     for level, lower in levels(steps):
         y = Still().step(y, answer, y, y[:, 0], level, lower).mean
     torch.testing.assert_close(y, answer)
+
+
+def test_groups_that_fare_far_worse_than_most_teach_nothing() -> None:
+    reward = torch.tensor([-0.2, -0.3, -0.3, -0.2, -0.9, -0.8]).unsqueeze(1)
+    judged = torch.ones(6, 1, dtype=torch.bool)
+    assert usual(reward, judged, 2).squeeze(1).tolist() == [True, True, True, True, False, False]
+    judged[2] = False  # a group of which not all are judged does not say what is usual
+    assert usual(reward, judged, 2).squeeze(1).tolist() == [True, True, True, True, True, True]

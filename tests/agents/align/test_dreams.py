@@ -114,7 +114,7 @@ def test_choices_that_paid_become_likelier() -> None:
     learner = PolicyGradient(model, NoReal(), AlignConfig(**options), seed=0)  # type: ignore[arg-type]
     for number in range(25):
         found = dreamed(model, learner.noise, steps=1, seed=number, group=2)
-        paid = found.chain[:, :, -1, 0, 0] - found.chain[:, :, -1, 1, 0]
+        paid = 0.01 * (found.chain[:, :, -1, 0, 0] - found.chain[:, :, -1, 1, 0])
         learner.update(found, Grades([], paid, torch.ones_like(paid, dtype=torch.bool)), torch.Generator())
     same = dreamed(before, steps=1)
     noise = make_noise(model)
@@ -161,7 +161,7 @@ def test_the_divergence_from_the_given_model_holds_it_back() -> None:
         learner = PolicyGradient(model, NoReal(), AlignConfig(**options), seed=0)  # type: ignore[arg-type]
         for number in range(10):
             found = dreamed(model, learner.noise, steps=1, seed=number, group=2)
-            paid = found.chain[:, :, -1, 0, 0]
+            paid = 0.01 * found.chain[:, :, -1, 0, 0]
             learner.update(found, Grades([], paid, torch.ones_like(paid, dtype=torch.bool)), torch.Generator())
         same, noise = dreamed(before, steps=1), make_noise(model)
         apart = retrace(model, same, noise)[0].mean - retrace(before, same, noise)[0].mean

@@ -10,8 +10,9 @@ from wmenv.cache import (
     advance,
     copy_cache,
     empty_cache,
+    last_slot,
     next_slot,
-    visible_frames,
+    visible_slots,
     write_layer,
     write_sink,
 )
@@ -67,8 +68,10 @@ def test_a_frame_sees_the_window_and_itself_and_one_less_once_it_counts(frames: 
     at = next_slot(cache)
     for layer in range(L):
         write_layer(cache, at, layer, frame(frames), frame(frames))
-    for committing, first in ((False, frames - W), (True, frames - W + 1)):
-        visible = visible_frames(cache, at, committing=committing)
+    after = advance(cache, at)
+    assert torch.equal(last_slot(after).slot, at.slot)
+    for seen, place, first in ((cache, at, frames - W), (after, last_slot(after), frames - W + 1)):
+        visible = visible_slots(seen, place)
         assert all(kept(cache, row, visible) == set(range(max(0, first), frames + 1)) for row in range(B))
 
 
