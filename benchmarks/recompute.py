@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from kernels import linear
+from kernels import linear, turned
 from wmenv.dynamics import Dynamics
-from wmenv.dynamics.next_frame import modulated, side_by_side, turned
+from wmenv.dynamics.next_frame import modulated, side_by_side
 
 
 @dataclass(frozen=True, slots=True)

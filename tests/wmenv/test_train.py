@@ -162,7 +162,7 @@ def test_a_recording_of_one_step(tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"preset": "huge"}, "preset: expected one of tiny, small, base, got 'huge'"),
+        ({"preset": "huge"}, "preset: expected one of tiny, small, base, tiny-flow, got 'huge'"),
         ({"modality": "sound"}, "modality: expected 'frames' or 'state', got 'sound'"),
         ({"modality": "frames"}, "modality: expected 'state' for a data set without frames"),
         ({"device": "tpu"}, "device: expected 'cpu', 'cuda' or 'auto', got 'tpu'"),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from kernels import linear
+from kernels import inverse_rms, linear, turned
 
 from ..cache import FrameMemory, Role
 from .dit import Dynamics
@@ -172,26 +172,6 @@ class NextFrame(Generic[Memory]):
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """RMS-normed x (..., D), scaled and shifted."""
     return torch.addcmul(shift, x * inverse_rms(x), scale + 1)
-
-
-def inverse_rms(x: Tensor) -> Tensor:
-    """1 / root mean square over the last axis, as in `torch.nn.functional.rms_norm`."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return length.square_().mul_(1 / x.shape[-1]).add_(torch.finfo(x.dtype).eps).rsqrt_()
-
-
-def turned(x: Tensor, turn: Tensor) -> Tensor:
-    """Queries or keys (..., d), RMS-normed and turned by complex numbers (..., d / 2) of length 1, as in `rope.rotate`.
-
-    A pair of channels i, i + d / 2 is one complex number, so that they come out as neighbours. Products of queries and
-    keys do not mind an order that both share.
-    """
-    pairs = torch.empty(*x.shape[:-1], x.shape[-1] // 2, dtype=turn.dtype, device=x.device)
-    torch.complex(*x.to(turn.real.dtype).chunk(2, dim=-1), out=pairs)
-    out = torch.view_as_real(pairs).flatten(-2)
-    out.mul_(inverse_rms(out))
-    pairs.mul_(turn)
-    return out
 
 
 def side_by_side(x: Tensor) -> Tensor:
