@@ -19,7 +19,7 @@ from statistics import mean, stdev
 from benchmarks import fewsteps_table, rlpf_table
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md", "docs/fewsteps.md")
+DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md", "docs/fewsteps.md", "docs/engine.md")
 VERIFIER = "results/verifierbench/verifierbench.jsonl"
 ALIGNMENT = "results/rlpf/rlpf.jsonl"
 FEW_STEPS = "results/fewsteps/fewsteps.jsonl"
