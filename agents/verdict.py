@@ -106,18 +106,18 @@ def drawing(clip: MotionClip, report: PhysicsReport) -> str:
     )
 
 
-def _chart(report: PhysicsReport, tall: int) -> str:
+def _chart(report: PhysicsReport, height: int) -> str:
     """The score and the signals that fired most, in units of real clips; on a clip that is fine the largest ones."""
     frames = list(range(len(report.score)))
     order = sorted(report.scores, key=lambda name: -float(report.scores[name].mean()))
     shown = [name for name in report.fired if name in report.scores] or order
     lines = [Line(name="score", x=frames, y=np.minimum(report.score, TALLEST).tolist(), role="dream")]
     for name, role in zip(shown, ROLES, strict=False):
-        height = np.minimum(report.scores[name], TALLEST).tolist()
-        lines.append(Line(name=name.replace("_", " "), x=frames, y=height, role=role))
+        values = np.minimum(report.scores[name], TALLEST).tolist()
+        lines.append(Line(name=name.replace("_", " "), x=frames, y=values, role=role))
     lines.append(Line(name="as good as real", x=[0, frames[-1]], y=[1.0, 1.0], role="faint", dashed=True))
     label = "in units of the 95th percentile of real clips"
-    return charts.line_chart(lines, x_label="frame", y_label=label, height=tall, from_zero=True)
+    return charts.line_chart(lines, x_label="frame", y_label=label, height=height, from_zero=True)
 
 
 def _text(kind: str, x: float, y: float, text: str) -> str:

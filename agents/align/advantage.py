@@ -10,7 +10,7 @@ from torch import Tensor
 
 MOST = 5.0  # DDPO, arXiv 2305.13301, clips advantages there too
 ALIKE = 1e-4  # of a reward: less says nothing
-ODD = 0.25  # of a reward below the median: a tenth of the score's decades, or ten times worse
+ODD = 0.25  # of a reward below the median: one of the score's four decades, or ten times worse
 
 
 def frame_advantage(reward: Tensor, value: Tensor, alive: Tensor, gamma: float, trace: float) -> tuple[Tensor, Tensor]:

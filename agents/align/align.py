@@ -91,8 +91,8 @@ def align(
         "policy": None if policy is None else policy.config.steps,
     }
     if (out / checkpoint.CONFIG).exists() and not scratch.exists():
-        if not (out / ORIGIN).exists() or json.loads((out / ORIGIN).read_text(encoding="utf-8")) != identity:
-            raise InputError(f"out: expected a new folder, got {out} with the finished model of another run")
+        if not (out / ORIGIN).exists() or checkpoint.read_json(out / ORIGIN) != identity:
+            raise InputError(f"out: expected a new folder, got {out} with another run's finished model; choose another")
         return WorldModel.from_pretrained(out).to(given.device)
     tuned = copy.deepcopy(given)
     episodes = store.load()

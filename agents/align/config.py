@@ -30,8 +30,8 @@ class AlignConfig:
         frames: T, frames of a dream that are judged.
         denoise_steps: S, of each frame; None for the model's own number.
         recorded_share, random_share, policy_share: Of the dreams, driven by recorded actions, random ones, a policy.
-        epochs, minibatches: Passes over a round's dreams, and parts that each is cut into. One step a round, at a
-            higher rate and with more rounds, halved the held-out loss with a sixth of the dreams that four steps took.
+        epochs, minibatches: Passes over a round's dreams, and parts that each is cut into. With one step a round
+            more rounds fit into as many dreams, which taught Reacher more (docs/alignment.md).
         learning_rate: Of the generator at the start, for a model that errs by one usual change of a latent; in
             proportion to the given model's error, and falling linearly to 0.
         critic_rate: Of the critic and of the noise's size.

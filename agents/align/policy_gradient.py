@@ -104,7 +104,10 @@ class PolicyGradient:
         if config.group == 1:
             frame = normalised(frame, judged)
         else:
-            frame = within_groups(frame, judged & usual(grades.reward, judged, config.group), config.group)
+            taught = judged  # of one word a clip, none is odd
+            if config.method != "binary":
+                taught = judged & usual(grades.reward, judged, config.group)
+            frame = within_groups(frame, taught, config.group)
         return step_advantage(frame, dreams.chain.shape[2] - 1, config.denoise_discount), returns
 
     def _values(self, dreams: Dreams) -> Tensor:

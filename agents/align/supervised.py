@@ -20,7 +20,7 @@ from .real_data import RealData
 
 
 class Supervised:
-    """As many gradient steps as PPO would make, on real data and, for "filter", on the best-graded dreams.
+    """`epochs` times `minibatches` gradient steps a round, on real data and, for "filter", on the best-graded dreams.
 
     Args:
         model: Is tuned in place: its dynamics alone.
