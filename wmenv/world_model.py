@@ -212,9 +212,12 @@ class WorldModel(nn.Module):
             noise: as in `step`.
             sampler: as in `step`.
         """
-        before = latents[:, -1]
-        after = self.tokenizer.project(sampler(frame, before, noise)).clamp(-LATENT_BOUND, LATENT_BOUND)
-        reward, termination = self.heads.read(before, after, action)
+        return self.arrive(latents, action, sampler(frame, latents[:, -1], noise))
+
+    def arrive(self, latents: Tensor, action: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a sampled latent (B, N, C) comes to; the other arguments and the outcome are those of `imagine`."""
+        after = self.tokenizer.project(after).clamp(-LATENT_BOUND, LATENT_BOUND)
+        reward, termination = self.heads.read(latents[:, -1], after, action)
         return torch.cat((latents[:, 1:], after.unsqueeze(1)), dim=1), reward, termination
 
     def latent_observation(self, state: State) -> Tensor:

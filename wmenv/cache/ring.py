@@ -3,7 +3,7 @@
 It has one slot more than the window is wide: the frame that is being made lies in its own slot, beside all W frames
 that it may see, so that attention reads the cache where it lies.
 
-# B envs, H heads, L layers, W window, N tokens, d head width, K columns, R = B or 2 B frames of a pass
+# B envs, H heads, L layers, W window, N tokens, d head width, K columns, R frames of a pass: B, 2 B, or single ones
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from kernels import cache_attention
 from .memory import Role
 
 
+FEW = 3
+"""Single frames of fewer than one row in so many have their rings copied."""
+
+
 class FrameSlot(NamedTuple):
     """Where in a cache a frame belongs."""
 
-    rows: Tensor  # (B,) long, 0 to B - 1
+    rows: Tensor  # (B,) long, 0 to B - 1; or any R rows
     slot: Tensor  # (B,) long
     oldest: Tensor  # (B,) long, the slot that is given up once that frame is counted
 
@@ -30,8 +34,9 @@ class FrameSlot(NamedTuple):
 class RingView(NamedTuple):
     """The slots of a pass's frames, and where they may look."""
 
-    slots: tuple[FrameSlot, ...]  # of B frames each
-    bias: Tensor  # (B, K), or (B, 1, 2 N, K) of a joined pass: 0 where a frame may look, -inf elsewhere
+    slots: tuple[FrameSlot, ...]  # of B frames each, or once of R
+    bias: Tensor  # (R, K), or (B, 1, 2 N, K) of a joined pass: 0 where a frame may look, -inf elsewhere
+    some: Tensor | None = None  # (R,) long, 2 * row + 1 for targets, 2 * row for contexts; None: all rows, in order
 
 
 class FrameCache(NamedTuple):
@@ -66,6 +71,14 @@ class FrameCache(NamedTuple):
         both = torch.stack((context.bias, target.bias), dim=1).repeat_interleave(tokens, 1)
         return RingView(context.slots + target.slots, both.unsqueeze(1))
 
+    def view_some(self, rows: Tensor, due: Tensor) -> RingView:
+        """What single frames of the rows `rows` (R,) see, contexts where `due` (R,) bool, targets elsewhere.
+
+        A row may be there twice, once in each role.
+        """
+        at = _slot(self, rows, -due.long())
+        return RingView((at,), self._bias(at), 2 * rows + ~due)
+
     def put(self, view: RingView, layer: int, keys: Tensor, values: Tensor) -> None:
         """Write keys and values (R, H, N, d) into the frames' slots, in place."""
         if len(view.slots) == 1:
@@ -76,6 +89,8 @@ class FrameCache(NamedTuple):
     def attend(self, view: RingView, layer: int, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attention (R, H, N, d) of q over the ring as it lies; the frames' own keys and values are in it."""
         held, kept, q = self.keys[:, :, layer], self.values[:, :, layer], q.to(self.dtype)
+        if view.some is not None:
+            return _attend_some(q, held, kept, view.bias, view.some)
         if len(view.slots) == 1:
             return cache_attention(q, held, kept, view.bias)
         both = scaled_dot_product_attention(torch.cat(q.chunk(2), dim=2), held, kept, attn_mask=view.bias)
@@ -96,6 +111,25 @@ class FrameCache(NamedTuple):
         seen = pad(visible.repeat_interleave(columns, 1), (0, 1), value=True)
         bias = torch.zeros(seen.shape, dtype=self.dtype, device=seen.device)
         return bias.masked_fill_(~seen, float("-inf"))
+
+
+def _attend_some(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor, some: Tensor) -> Tensor:
+    """Attention of single frames: q (R, H, N, d), bias (R, K), some (R,) as in `RingView`.
+
+    Few frames have their rings copied. Many look at all rings where they lie, with idle queries in between: to read
+    a ring that nobody asked for costs less than to copy one that somebody did.
+    """
+    r, h, n, d = q.shape
+    rows = len(keys)
+    if FEW * r < rows:
+        of = some // 2
+        return cache_attention(q, keys[of], values[of], bias)
+    asked, seen = q.new_zeros(2 * rows, h, n, d), bias.new_zeros(2 * rows, bias.shape[1])
+    asked[some], seen[some] = q, bias
+    asked = asked.view(rows, 2, h, n, d).transpose(1, 2).reshape(rows, h, 2 * n, d)
+    mask = seen.view(rows, 1, 2, 1, -1).expand(-1, -1, -1, n, -1).reshape(rows, 1, 2 * n, -1)
+    answered = scaled_dot_product_attention(asked, keys, values, attn_mask=mask)
+    return answered.view(rows, h, 2, n, d).transpose(1, 2).reshape(2 * rows, h, n, d)[some]
 
 
 def empty_cache(
@@ -126,18 +160,28 @@ def copy_cache(cache: FrameCache) -> FrameCache:
 
 def next_slot(cache: FrameCache) -> FrameSlot:
     """The slot of the frame to come."""
-    return _slot(cache, 0)
+    return _slot(cache, _all_rows(cache), 0)
 
 
 def last_slot(cache: FrameCache) -> FrameSlot:
     """The slot of the newest frame that is counted."""
-    return _slot(cache, -1)
+    return _slot(cache, _all_rows(cache), -1)
 
 
-def _slot(cache: FrameCache, shift: int) -> FrameSlot:
-    rows, slots = cache.cached.shape
-    index, at = torch.arange(rows, device=cache.position.device), cache.position + shift
-    return FrameSlot(index, at % slots, (at + 1) % slots)
+def _all_rows(cache: FrameCache) -> Tensor:
+    return torch.arange(len(cache.position), device=cache.position.device)
+
+
+def _slot(cache: FrameCache, rows: Tensor, shift: int | Tensor) -> FrameSlot:
+    slots, at = cache.cached.shape[1], cache.position[rows] + shift
+    return FrameSlot(rows, at % slots, (at + 1) % slots)
+
+
+def count_rows(cache: FrameCache, rows: Tensor) -> None:
+    """Count the frames to come of the rows `rows` (K,) alone, in place; see `advance`."""
+    at = _slot(cache, rows, 0)
+    cache.cached[rows, at.slot], cache.cached[rows, at.oldest] = True, False
+    cache.position[rows] += 1
 
 
 def write_layer(cache: FrameCache, at: FrameSlot, layer: int, keys: Tensor, values: Tensor) -> None:
@@ -159,9 +203,7 @@ def visible_slots(cache: FrameCache, at: FrameSlot) -> Tensor:
 
     Those are the last W for the frame to come. For the newest that is counted, W - 1 and itself.
     """
-    visible = cache.cached.clone()
-    visible[at.rows, at.slot] = True
-    return visible
+    return cache.cached[at.rows].scatter_(1, at.slot.unsqueeze(1), True)
 
 
 def advance(cache: FrameCache, at: FrameSlot, write: Tensor | None = None) -> FrameCache:

@@ -63,10 +63,7 @@ class NextFrame(Generic[Memory]):
         time = cache.position
         if due is not None:
             action, time = torch.cat((due.action, action)), torch.cat((time - 1, time))
-        angle = dynamics.angles(time)[:, None, None]
-        turn = torch.complex(angle.cos(), angle.sin())
-        if cache.dtype == torch.float64:
-            turn = turn.to(torch.complex128)
+        turn = turning(dynamics, time, cache.dtype)
         return cls(dynamics, cache.opened(due=due is not None), dynamics.action(action), turn, due)
 
     @torch.no_grad()
@@ -81,7 +78,7 @@ class NextFrame(Generic[Memory]):
         x, condition = self.dynamics.tokens(noised, base), silu(self.action + aim)
         view = self.cache.view(Role.TARGET)
         for layer in range(len(self.dynamics.blocks)):
-            x = self._block(self.cache, view, layer, x, condition, self.turn)
+            x = pass_block(self.dynamics, self.cache, view, layer, x, condition, self.turn)
         return self.dynamics.answer(x, condition)
 
     @torch.no_grad()
@@ -113,11 +110,11 @@ class NextFrame(Generic[Memory]):
         context, target, last = cache.view(Role.CONTEXT), cache.view(Role.TARGET), len(dynamics.blocks) - 1
         both = cache.join(context, target)
         for layer in range(last):
-            x = self._block(cache, both, layer, x, condition, self.turn)
-        self._block(cache, context, last, x[:rows], condition[:rows], self.turn[:rows], keys_only=True)
+            x = pass_block(dynamics, cache, both, layer, x, condition, self.turn)
+        pass_block(dynamics, cache, context, last, x[:rows], condition[:rows], self.turn[:rows], keys_only=True)
         self._has_settled()
         x, condition = x[rows:], condition[rows:]
-        return dynamics.answer(self._block(cache, target, last, x, condition, self.turn), condition)
+        return dynamics.answer(pass_block(dynamics, cache, target, last, x, condition, self.turn), condition)
 
     def _settle(self) -> None:
         """Compute what is due by a pass of its own, where no estimate has done so."""
@@ -140,33 +137,42 @@ class NextFrame(Generic[Memory]):
         x = self.dynamics.tokens((latent - base) / self.dynamics.delta_scale, latent)
         view, last = cache.view(Role.CONTEXT), len(self.dynamics.blocks) - 1
         for layer in range(last):
-            x = self._block(cache, view, layer, x, condition, turn)
-        self._block(cache, view, last, x, condition, turn, keys_only=True)
+            x = pass_block(self.dynamics, cache, view, layer, x, condition, turn)
+        pass_block(self.dynamics, cache, view, last, x, condition, turn, keys_only=True)
 
-    # ---- the network
 
-    def _block(
-        self, cache: Memory, view: object, layer: int, x: Tensor, condition: Tensor, turn: Tensor, *,
-        keys_only: bool = False,
-    ) -> Tensor:  # fmt: skip
-        """One block over x (R, N, D), in place. With `keys_only` it ends once the cache has keys and values."""
-        block = self.dynamics.blocks[layer]
-        r, n, d = x.shape
-        parts = 2 if keys_only else 6
-        shift_scale = linear(condition, block.modulation.weight[: parts * d], block.modulation.bias[: parts * d])
-        shift, scale, *rest = shift_scale.unsqueeze(1).chunk(parts, dim=-1)  # (R, 1, D) each
-        qkv = linear(modulated(x, shift, scale), block.qkv.weight[d if keys_only else 0 :])
-        qkv = qkv.unflatten(-1, (-1, block.heads, d // block.heads)).permute(0, 2, 3, 1, 4)  # (R, 3 or 2, H, N, d)
-        qk, v = turned(qkv[:, :-1], turn), qkv[:, -1].contiguous()
-        k = qk[:, -1]
-        cache.put(view, layer, k, v)
-        if keys_only:
-            return x
-        attended = cache.attend(view, layer, qk[:, 0], k, v).transpose(1, 2).reshape(r, n, d)
-        gate, shift, scale, mlp_gate = rest
-        x.addcmul_(gate, linear(attended, block.out.weight))
-        h = linear(modulated(x, shift, scale), block.up.weight, block.up.bias, gelu=True)
-        return x.addcmul_(mlp_gate, linear(h, block.down.weight, block.down.bias))
+def pass_block(
+    dynamics: Dynamics, cache: FrameMemory, view: object, layer: int, x: Tensor, condition: Tensor, turn: Tensor, *,
+    keys_only: bool = False,
+) -> Tensor:  # fmt: skip
+    """One block over x (R, N, D), in place, for frames of condition (R, D) that look at a cache by way of `view`.
+
+    With `keys_only` it ends once the cache has keys and values: of contexts the last block need give nothing more.
+    """
+    block = dynamics.blocks[layer]
+    r, n, d = x.shape
+    parts = 2 if keys_only else 6
+    shift_scale = linear(condition, block.modulation.weight[: parts * d], block.modulation.bias[: parts * d])
+    shift, scale, *rest = shift_scale.unsqueeze(1).chunk(parts, dim=-1)  # (R, 1, D) each
+    qkv = linear(modulated(x, shift, scale), block.qkv.weight[d if keys_only else 0 :])
+    qkv = qkv.unflatten(-1, (-1, block.heads, d // block.heads)).permute(0, 2, 3, 1, 4)  # (R, 3 or 2, H, N, d)
+    qk, v = turned(qkv[:, :-1], turn), qkv[:, -1].contiguous()
+    k = qk[:, -1]
+    cache.put(view, layer, k, v)
+    if keys_only:
+        return x
+    attended = cache.attend(view, layer, qk[:, 0], k, v).transpose(1, 2).reshape(r, n, d)
+    gate, shift, scale, mlp_gate = rest
+    x.addcmul_(gate, linear(attended, block.out.weight))
+    h = linear(modulated(x, shift, scale), block.up.weight, block.up.bias, gelu=True)
+    return x.addcmul_(mlp_gate, linear(h, block.down.weight, block.down.bias))
+
+
+def turning(dynamics: Dynamics, time: Tensor, dtype: torch.dtype) -> Tensor:
+    """By what queries and keys of frames at `time` (R,) are turned: (R, 1, 1, N, d / 2), for a cache's dtype."""
+    angle = dynamics.angles(time)[:, None, None]
+    turn = torch.complex(angle.cos(), angle.sin())
+    return turn.to(torch.complex128) if dtype == torch.float64 else turn
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -1,14 +1,16 @@
 """Dreams as Gymnasium environments: one functional core, its faces, and what checks them.
 
-`DreamEnv` and `DreamVectorEnv` step a world model; `LatentObservation` and `LatentVectorObservation` let a real task be
-seen through the same latents; `lint` looks for the bugs that losses do not show. Names are imported when they are first
-used, so that `import wmenv` (which registers the ids) does not wait for torch.
+`DreamEnv` and `DreamVectorEnv` step a world model, `AsyncDreamVectorEnv` one whose dreams wait for nobody;
+`LatentObservation` and `LatentVectorObservation` let a real task be seen through the same latents; `lint` looks for the
+bugs that losses do not show. Names are imported when they are first used, so that `import wmenv` (which registers the
+ids) does not wait for torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .asynchronous import AsyncDreamVectorEnv
     from .core import CoreState, CoreStep, DreamCore
     from .frames import tile_frames
     from .linter import lint
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .verdict import Verifier
 
 _PLACES = {
+    "AsyncDreamVectorEnv": "asynchronous",
     "CoreState": "core",
     "CoreStep": "core",
     "DreamClosed": "options",
@@ -41,6 +44,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "AsyncDreamVectorEnv",
     "CoreState",
     "CoreStep",
     "DreamClosed",

@@ -41,10 +41,9 @@ class CoreReset(NamedTuple):
     start: Tensor  # (K,) long, the recorded contexts that they begin from
 
 
-class CoreStep(NamedTuple):
-    """What one step of the core returns."""
+class Outcome(NamedTuple):
+    """What one step tells of each row."""
 
-    state: CoreState
     reward: Tensor  # (B,) float32, 0 where diverged
     terminated: Tensor  # (B,) bool
     truncated: Tensor  # (B,) bool; like Gymnasium's TimeLimit it may be True together with `terminated`
@@ -56,6 +55,13 @@ class CoreStep(NamedTuple):
         reward, *flags = torch.stack((self.reward, *masks)).cpu().numpy()
         terminated, truncated, diverged = (flag > 0 for flag in flags)
         return np.array(reward), terminated, truncated, diverged
+
+
+class CoreStep(NamedTuple):
+    """What one step of the core returns."""
+
+    state: CoreState
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +143,16 @@ class DreamCore:
         noise = normal(state.seed, state.counter, (self.steps, c.num_tokens, c.token_dim))
         with torch.no_grad():
             out = self.dreams.step(state.dream, action, noise, state.seed, consume=consume)
-            # One sum is finite only if all its terms are; latents, rewards and probabilities are far from overflowing.
-            finite = (out.state.latents.flatten(1).sum(1) + out.reward + out.termination).isfinite()
-        elapsed = state.elapsed + 1
-        return CoreStep(
-            state=CoreState(out.state, state.seed, state.counter + 1, elapsed),
-            reward=torch.where(finite, out.reward, 0.0),
-            terminated=(out.termination > 0.5) & finite,
+        after = CoreState(out.state, state.seed, state.counter + 1, state.elapsed + 1)
+        return CoreStep(after, self.outcome(out.state.latents, out.reward, out.termination, after.elapsed))
+
+    def outcome(self, latents: Tensor, reward: Tensor, termination: Tensor, elapsed: Tensor) -> Outcome:
+        """What a step came to, of its latents (B, H, N, C), the heads' answers (B,) and the steps so far (B,)."""
+        # One sum is finite only if all its terms are; latents, rewards and probabilities are far from overflowing.
+        finite = (latents.flatten(1).sum(1) + reward + termination).isfinite()
+        return Outcome(
+            reward=torch.where(finite, reward, 0.0),
+            terminated=(termination > 0.5) & finite,
             truncated=(elapsed >= self.horizon) | ~finite,
             diverged=~finite,
         )

@@ -204,7 +204,7 @@ class DreamVectorEnv(VectorEnv):
         except PagesExhausted:  # before anything was written
             self._state = state
             raise
-        reward, terminated, truncated, diverged = out.to_host()
+        reward, terminated, truncated, diverged = out.outcome.to_host()
         obs = self._observe(out.state)
         info: dict[str, Any] = {}
         if diverged.any():

@@ -1,0 +1,169 @@
+"""Dreams out of step are the dreams in step: whoever waits, ends early or takes more passes, each row stays itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.wmenv.envs.test_paged import tiny
+from tests.wmenv.envs.toy import ToyModel
+from wmenv.envs import AsyncDreamVectorEnv, DreamClosed, DreamNotReset, DreamVectorEnv
+from wmenv.errors import InputError
+
+B = 5
+
+
+def push(rows: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """What row i does at its step t, whenever that is."""
+    return np.sin(rows * 1.7 + t)[:, None]
+
+
+def in_step(model: Any, life: int, **options: Any) -> list[tuple]:
+    """(obs, reward, terminated, truncated, final_obs) of all rows at each step, by the synchronous environment."""
+    envs = DreamVectorEnv(model, B, **options)
+    envs.reset(seed=3)
+    out = []
+    for t in range(life):
+        obs, reward, terminated, truncated, info = envs.step(push(np.arange(B), np.full(B, t)))
+        final = info.get("final_obs", np.zeros_like(obs))
+        out.append((obs, reward, terminated, truncated, final))
+    return out
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(
+    st.integers(1, B),
+    st.lists(st.lists(st.integers(0, B - 1), max_size=B, unique=True), min_size=4, max_size=10),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_whoever_waits_dreams_what_it_would_have_dreamed(batch: int, slow: list, steps: int, ends: bool) -> None:
+    """Rows named in `slow` hold back their actions for a round; the ring wraps around and episodes end in between."""
+    model, life = tiny(3, ends=ends), 9
+    want = in_step(model, life, steps=steps, horizon=6)
+    envs = AsyncDreamVectorEnv(model, B, batch_size=batch, steps=steps, horizon=6)
+    envs.async_reset(seed=3)
+    made, held, turn, seen = np.zeros(B, dtype=int), [], 0, 0
+    while seen < 40:
+        late = set(slow[turn % len(slow)]) if turn < 2 * len(slow) else set()
+        go = np.array([row for row in held if row not in late], dtype=int)
+        held = [row for row in held if row in late]
+        if len(go):
+            envs.send(push(go, made[go]), go)
+            made[go] += 1
+        turn += 1
+        if B - len(held) < batch:
+            continue
+        obs, reward, terminated, truncated, info = envs.recv()
+        rows = info["env_id"]
+        assert len(set(rows)) == len(rows) == batch
+        for i, row in enumerate(rows):
+            if 0 < made[row] <= life:
+                expected = [field[row] for field in want[made[row] - 1]]
+                got = [obs[i], reward[i], terminated[i], truncated[i], info.get("final_obs", np.zeros_like(obs))[i]]
+                for one, other in zip(got, expected, strict=True):
+                    np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
+                seen += 1
+        seen += all(made > life) * 40
+        held += rows.tolist()
+
+
+def test_rows_with_fewer_steps_arrive_first_and_are_the_dreams_of_fewer_steps() -> None:
+    model = tiny()
+    envs = AsyncDreamVectorEnv(model, B, batch_size=2)
+    envs.async_reset(seed=3)
+    for _ in range(2):
+        envs.recv()
+    envs.batch_size = 1
+    envs.recv()
+    envs.batch_size = 2
+    rows, steps = np.arange(B), np.array([4, 1, 4, 1, 4])
+    envs.send(push(rows, np.zeros(B)), rows, steps=steps)
+    obs, reward, *_, info = envs.recv()
+    assert info["env_id"].tolist() == [1, 3]
+    quick = in_step(model, 1, steps=1)[0]
+    np.testing.assert_allclose(obs, quick[0][[1, 3]], atol=1e-5)
+    np.testing.assert_allclose(reward, quick[1][[1, 3]], atol=1e-5)
+    obs, *_, info = envs.recv()
+    slow = in_step(model, 1, steps=4)[0]
+    np.testing.assert_allclose(obs, slow[0][info["env_id"]], atol=1e-5)
+    assert np.abs(slow[0][0] - in_step(model, 1, steps=1)[0][0][0]).max() > 1e-3  # the number of steps does matter
+
+
+def test_a_tolerance_ends_easy_frames_early_and_a_tiny_one_none() -> None:
+    model = tiny()
+    full = in_step(model, 1, steps=8)[0][0]
+    cost = {}
+    for tolerance in (1e-9, 0.05, 1e9):
+        envs = AsyncDreamVectorEnv(model, B, steps=8, tolerance=tolerance)
+        envs.async_reset(seed=3)
+        envs.recv()
+        obs, *_ = envs.step(push(np.arange(B), np.zeros(B)), np.arange(B))
+        assert envs._stream is not None
+        cost[tolerance] = envs._stream.passes
+        error = np.abs(obs - full).max()
+        assert error < 1e-5 if tolerance < 1e-6 else error > 0
+    assert cost[1e-9] == 8 * B
+    assert cost[1e9] == 2 * B  # a change needs two estimates
+    assert 2 * B <= cost[0.05] <= 8 * B
+
+
+def test_first_observations_come_without_a_step() -> None:
+    envs = AsyncDreamVectorEnv(tiny(), B, batch_size=2)
+    envs.async_reset(seed=3)
+    first, _ = DreamVectorEnv(tiny(), B).reset(seed=3)
+    obs, reward, terminated, truncated, info = envs.recv()
+    assert np.array_equal(obs, first[:2])
+    assert not (reward.any() or terminated.any() or truncated.any())
+    assert info["_start"].all()
+    assert obs.shape == envs.observation_space.shape
+
+
+def test_what_is_refused_takes_nothing() -> None:
+    envs = AsyncDreamVectorEnv(tiny(), B, batch_size=B)
+    with pytest.raises(DreamNotReset, match="async_reset"):
+        envs.recv()
+    envs.async_reset(seed=3)
+    nobody = np.zeros((1, 1), np.float32)
+    with pytest.raises(InputError, match="env_id: expected rows that recv has handed out, got \\[0\\]"):
+        envs.send(nobody, [0])
+    envs.recv()
+    rows = np.arange(B)
+    with pytest.raises(InputError, match="recv: expected at least batch_size = 5 rows with actions, got 0"):
+        envs.recv()
+    for actions, ids, steps, name in (
+        (np.full((B, 1), np.nan), rows, None, "action"),
+        (np.zeros((B, 2)), rows, None, "action"),
+        (np.zeros((2, 1)), [1, 1], None, "env_id"),
+        (np.zeros((1, 1)), [B], None, "env_id"),
+        (np.zeros((B, 1)), rows, 0, "steps"),
+        (np.zeros((B, 1)), rows, [1, 2], "steps"),
+    ):
+        with pytest.raises(InputError, match=name):
+            envs.send(actions, ids, steps=steps)
+    obs, *_ = envs.step(push(rows, np.zeros(B)), rows)
+    np.testing.assert_allclose(obs, in_step(tiny(), 1)[0][0], atol=1e-5)
+    envs.close()
+    with pytest.raises(DreamClosed):
+        envs.recv()
+
+
+def test_bad_options_are_named() -> None:
+    for options, name in (
+        ({"batch_size": B + 1}, "batch_size"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"tolerance": float("nan")}, "tolerance"),
+        ({"steps": 0}, "steps"),
+        ({"obs": "frames"}, "obs"),
+    ):
+        with pytest.raises(InputError, match=name):
+            AsyncDreamVectorEnv(tiny(), B, **options)
+    with pytest.raises(InputError, match="expected a wmenv.WorldModel"):
+        AsyncDreamVectorEnv(ToyModel(), B)
+    with pytest.raises(InputError, match="any-step"):
+        AsyncDreamVectorEnv(tiny(distilled=("flow_map",)), B, tolerance=0.1)
