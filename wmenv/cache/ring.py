@@ -18,7 +18,6 @@ from kernels import cache_attention
 
 from .memory import Role
 
-
 FEW = 3
 """Single frames of fewer than one row in so many have their rings copied."""
 

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..types import PagedState, State, StepOutput
 from ..world_model import WorldModel
 from .invariant import map_rows, run_in_chunks
-from .prefixes import Prefixes
+from .prefixes import Prefixes, fit_int2
 
 PINNED_LIMIT = 256 * 2**20  # bytes of recorded contexts that are kept by default
 
@@ -39,7 +39,8 @@ class PagedMemory:
     Args:
         model: what dreams.
         rows: B, for which the pool is made.
-        codec: how keys and values are stored: a name that `kernels.codec_named` knows, or a codec.
+        codec: how keys and values are stored: a name that `kernels.codec_named` knows, "int2" (fitted to the recorded
+            contexts), or a codec.
         pages: size of the pool; by default B * W and room for the recorded contexts, which can never run out. In a
             smaller one that does, dreams that share little raise PagesExhausted.
         starts: (K,) long, the contexts that will be begun from.
@@ -65,7 +66,8 @@ class PagedMemory:
         sizes = {"layers": c.depth, "heads": c.heads, "window": c.window, "tokens": c.num_tokens}
         sizes |= {"head_dim": c.width // c.heads, "device": weight.device, "dtype": weight.dtype}
         try:
-            codec = codec_named(codec, weight.device) if isinstance(codec, str) else codec
+            if isinstance(codec, str):
+                codec = fit_int2(model, starts) if codec == "int2" else codec_named(codec, weight.device)
             page_bytes = PagePool(codec, pages=1, **sizes).page_bytes
             budget = min(int(model.start_valid[starts, 1:-1].sum()), PINNED_LIMIT // page_bytes)
             never = rows * c.window + budget

@@ -1,17 +1,24 @@
 """Recorded contexts in pages: each is encoded when a dream first begins from it, and shared by all that begin there.
 
-# K contexts, W window, P = W + 1 latents of a context, B rows, L layers, H heads, N tokens, d head width
+# K contexts, F frames, W window, P = W + 1 latents of a context, B rows, L layers, H heads, N tokens, d head width
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kernels import Int2
+
 from ..cache import NONE, PagePool
 from ..world_model import WorldModel
 from .invariant import run_in_chunks
+
+SAMPLES = 8192
+"""Tokens of each head that a codebook is fitted to, about, if so many were recorded."""
 
 AT_ONCE = 64
 """Contexts that are encoded together; before they lie in pages, they take up a ring each."""
@@ -76,8 +83,9 @@ class Prefixes:
         table = torch.full(valid.shape, NONE, dtype=torch.long, device=pool.device)
         table[valid] = pool.free(int(self._frames[missing].sum()), *beside)
         self._table[index, 1:] = table
+        remember = partial(remembered, self.model)
         for some, pages in () if not table.numel() else zip(index.split(AT_ONCE), table.split(AT_ONCE), strict=True):
-            held = run_in_chunks(self._remember, some, some) if self.batch_invariant else self._remember(some)
+            held = run_in_chunks(remember, some, some) if self.batch_invariant else remember(some)
             for layer in range(pool.layers):
                 for side in range(2):
                     pool.write(layer, side, pages.flatten(), held[:, :, layer, side].flatten(0, 1))
@@ -87,9 +95,31 @@ class Prefixes:
         named = self._table[torch.from_numpy(kept).to(pool.device)]
         pool.pinned[named[named >= 0]] = True
 
-    def _remember(self, index: Tensor) -> Tensor:
-        """Keys and values (B, W - 1, L, 2, H, N, d) of frames 1 to W - 1 of contexts; frame 0 has left the window."""
-        model, window = self.model, self.pool.window
-        cache = model.remember(*(x[index, :-1] for x in (model.start_latents, model.start_actions, model.start_valid)))
-        held = torch.stack((cache.keys, cache.values))[..., :-1, :].unflatten(-2, (window + 1, -1))[..., 1:window, :, :]
-        return held.permute(1, 4, 3, 0, 2, 5, 6)  # from (2, B, H, L, W - 1, N, d)
+
+def remembered(model: WorldModel, index: Tensor) -> Tensor:
+    """Keys and values (B, W - 1, L, 2, H, N, d) of frames 1 to W - 1 of contexts; frame 0 has left the window."""
+    window = model.config.window
+    cache = model.remember(*(x[index, :-1] for x in (model.start_latents, model.start_actions, model.start_valid)))
+    held = torch.stack((cache.keys, cache.values))[..., :-1, :].unflatten(-2, (window + 1, -1))[..., 1:window, :, :]
+    return held.permute(1, 4, 3, 0, 2, 5, 6)  # from (2, B, H, L, W - 1, N, d)
+
+
+def fit_int2(model: WorldModel, starts: Tensor) -> Int2:
+    """Two-bit codes whose centres are fitted to what `model` remembers of the recorded contexts `starts` (K,).
+
+    Raises:
+        CodecError: they hold fewer tokens than there are centres.
+    """
+    generator = torch.Generator().manual_seed(0)
+    frames = max(1, int(model.start_valid[starts, 1:-1].sum()) * model.config.num_tokens // len(starts))
+    some = torch.randperm(len(starts), generator=generator)[: -(-SAMPLES // frames)]
+    index = starts[some.to(starts.device)]
+    valid = model.start_valid[index, 1:-1]
+    tokens = torch.cat([remembered(model, part)[valid[i]] for part, i in _parts(index)])  # (F, L, 2, H, N, d)
+    return Int2.fit(tokens.permute(1, 2, 3, 0, 4, 5).flatten(3, 4), generator=generator)
+
+
+def _parts(index: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """`index` (K,) in parts that are remembered together, and where each lies in it."""
+    places = torch.arange(len(index), device=index.device).split(AT_ONCE)
+    return list(zip(index.split(AT_ONCE), places, strict=True))

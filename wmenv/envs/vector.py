@@ -54,7 +54,8 @@ class DreamVectorEnv(VectorEnv):
         truncate_above: what a score must pass to be impossible; None: scores are only shown.
         cache: "ring": each dream has a memory of its own, which is fastest on a CPU. "paged": forks and dreams that
             began from the same context share what they remember, stored by a codec.
-        codec: how pages are stored: "fp32" (the default), "bf16", "fp16", "int8", "int4", or a codec of `kernels`.
+        codec: how pages are stored: "fp32" (the default), "bf16", "fp16", "int8", "int4", "int2" (fitted to the
+            recorded contexts), or a codec of `kernels`.
         pages: frames that fit into the pool of a paged cache; by default as many as can ever be needed. With fewer, a
             step raises PagesExhausted when dreams share too little; nothing is lost then.
         commit: "lazy": what a frame is remembered by is computed with the next frame, a forward less. "eager": at once.

@@ -199,7 +199,7 @@ def test_new_weights_are_noticed_by_the_next_reset():
     [
         ({"cache": "book"}, "cache: expected 'ring' or 'paged', got 'book'"),
         ({"cache": "paged", "codec": "int3"}, "codec: expected one of .*, got 'int3'"),
-        ({"cache": "paged", "codec": "int2"}, "codec: 'int2' is fitted"),
+        ({"cache": "paged", "codec": "int2"}, "samples: int2 needs at least 256 tokens a head, got 16"),
         ({"cache": "paged", "pages": 0}, "pages: expected a positive int, got 0"),
         ({"cache": "paged", "commit": "eager"}, "commit: expected 'lazy' with cache='paged'"),
         ({"codec": "int8"}, "codec: expected None with cache='ring', got 'int8'"),
@@ -235,6 +235,23 @@ def test_by_the_registered_id():
     envs = gym.make_vec("wmenv/Dream-v0", num_envs=3, model=tiny(), cache="paged", codec="bf16")
     envs.reset(seed=0)
     envs.step(envs.action_space.sample())
+
+
+def test_two_bits_are_fitted_to_the_recorded_contexts():
+    """They dream nearly the same dreams, in less room than four bits take."""
+    model, horizon = tiny(num_starts=200), {"horizon": 9, "cache": "paged"}
+    exact, *rest = (roll_from(model, codec=codec, **horizon) for codec in ("fp32", "int4", "int2"))
+    int4, int2 = (np.abs(one[0] - exact[0]).mean() / np.abs(exact[0] - exact[0].mean(0)).mean() for one in rest)
+    assert 0 < int2 < 0.1
+    assert 0 < int4 < 0.1
+    assert rest[1][1] < 0.8 * rest[0][1]  # bytes
+
+
+def roll_from(model: WorldModel, **options: Any) -> tuple[np.ndarray, int]:
+    """The observations of 6 steps of 16 dreams, (6, 16, O), and the bytes that each dream's memory takes."""
+    envs = DreamVectorEnv(model, 16, **options)
+    envs.reset(seed=1)
+    return np.stack([envs.step(push(envs, t))[0] for t in range(6)]), envs.cache_bytes
 
 
 @pytest.mark.parametrize("options", [{}, {"cache": "paged", "codec": "int8"}])
