@@ -17,7 +17,7 @@ from ..cache import FrameCache, count_rows
 from ..dynamics import Due, Making, estimate_some
 from ..errors import InputError
 from ..random import normal
-from ..sampling import euler
+from ..sampling import at_rest, euler
 from ..types import LazyState
 from ..world_model import WorldModel
 from .core import CoreState, DreamCore, Outcome
@@ -89,8 +89,7 @@ class DreamStream:
         answer = estimate_some(self.model.dynamics, cache, making, begun, due)
         arrived = step + 1 == steps
         if self.tolerance is not None:
-            change = (answer - self._answer[where]).square().mean((1, 2)).sqrt()
-            rests = (change < self.tolerance).cpu().numpy() & (step > 0)
+            rests = at_rest(answer, self._answer[where], self.tolerance).cpu().numpy() & (step > 0)
             arrived, lower = arrived | rests, lower.masked_fill(torch.from_numpy(rests).to(lower.device), 0.0)
         level, lower = level[:, None, None], lower[:, None, None]
         self._noised[where], self._answer[where] = euler(noised, answer, level, lower), answer

@@ -41,6 +41,46 @@ def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
     return base + frame.dynamics.delta_scale * noised
 
 
+def at_rest(answer: Tensor, before: Tensor, tolerance: float) -> Tensor:
+    """Where (B,) an estimate of y (B, N, C) has changed by less than `tolerance` since the last step (root mean square).
+
+    What more steps could still change is small then: a measure of how hard a frame is that costs nothing.
+    """
+    return (answer - before).square().mean((1, 2)).sqrt() < tolerance
+
+
+class RestingSampler:
+    """`denoise` whose rows end early, once they are `at_rest`; a row that ends goes to its last estimate.
+
+    A batch in step gains nothing by it. It says what `wmenv.envs.AsyncDreamVectorEnv` dreams, where rows that have ended
+    make room.
+
+    Args:
+        tolerance: see `at_rest`.
+    """
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.frames = self.passes = 0
+        """Frames so far, and the passes that they needed."""
+
+    def __call__(self, frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
+        """As `denoise`."""
+        steps = noise.shape[1]
+        noised, before = noise[:, 0], torch.zeros_like(base)
+        moving = torch.ones(len(base), dtype=torch.bool, device=base.device)
+        for step in range(steps):
+            level, lower = (torch.full((1,), 1 - s / steps, device=base.device) for s in (step, step + 1))
+            answer = frame.estimate(base, noised, level, lower)
+            self.passes += int(moving.sum())
+            rests = at_rest(answer, before, self.tolerance) if step else torch.zeros_like(moving)
+            to = torch.where(rests, 0.0, lower)[:, None, None]
+            noised = torch.where(moving[:, None, None], euler(noised, answer, level, to), noised)
+            moving, before = moving & ~rests, answer
+        self.frames += len(base)
+        return base + frame.dynamics.delta_scale * noised
+
+
 def sample_clip(
     dynamics: Dynamics, past: Tensor, past_action: Tensor, action: Tensor, noise: Tensor, schedule: Tensor
 ) -> Tensor:

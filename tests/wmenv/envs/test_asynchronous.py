@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from tests.wmenv.envs.test_paged import tiny
 from tests.wmenv.envs.toy import ToyModel
 from wmenv.envs import AsyncDreamVectorEnv, DreamClosed, DreamNotReset, DreamVectorEnv
 from wmenv.errors import InputError
+from wmenv.random import normal
+from wmenv.sampling import RestingSampler
 
 B = 5
 
@@ -94,22 +97,24 @@ def test_rows_with_fewer_steps_arrive_first_and_are_the_dreams_of_fewer_steps() 
     assert np.abs(slow[0][0] - in_step(model, 1, steps=1)[0][0][0]).max() > 1e-3  # the number of steps does matter
 
 
-def test_a_tolerance_ends_easy_frames_early_and_a_tiny_one_none() -> None:
-    model = tiny()
-    full = in_step(model, 1, steps=8)[0][0]
-    cost = {}
-    for tolerance in (1e-9, 0.05, 1e9):
-        envs = AsyncDreamVectorEnv(model, B, steps=8, tolerance=tolerance)
-        envs.async_reset(seed=3)
-        envs.recv()
-        obs, *_ = envs.step(push(np.arange(B), np.zeros(B)), np.arange(B))
-        assert envs._stream is not None
-        cost[tolerance] = envs._stream.passes
-        error = np.abs(obs - full).max()
-        assert error < 1e-5 if tolerance < 1e-6 else error > 0
-    assert cost[1e-9] == 8 * B
-    assert cost[1e9] == 2 * B  # a change needs two estimates
-    assert 2 * B <= cost[0.05] <= 8 * B
+@pytest.mark.parametrize("tolerance", [1e-9, 0.1, 1e9])
+def test_a_tolerance_ends_easy_frames_early_as_its_sampler_says(tolerance: float) -> None:
+    """Frame by frame the dream of `RestingSampler`, at the number of passes that it counts."""
+    model, rows = tiny(), np.arange(B)
+    envs = AsyncDreamVectorEnv(model, B, steps=8, tolerance=tolerance)
+    envs.async_reset(seed=3)
+    *_, info = envs.recv()
+    sampler, state = RestingSampler(tolerance), model.start_lazily(torch.from_numpy(info["start"]))
+    for t in range(3):
+        action = push(rows, np.full(B, t)).astype(np.float32)
+        obs, *_, info = envs.step(action, rows)
+        noise = normal(torch.arange(3, 3 + B), torch.full((B,), 1 + t), (8, *model.latent_shape))
+        state = model.step(state, torch.from_numpy(action), noise, sampler=sampler).state
+        np.testing.assert_allclose(obs[np.argsort(info["env_id"])], model.latent_observation(state), atol=1e-5)
+    assert envs._stream is not None
+    assert envs._stream.passes == sampler.passes
+    cost = sampler.passes / sampler.frames
+    assert {1e-9: cost == 8, 0.1: 2 < cost < 8, 1e9: cost == 2}[tolerance]  # to see a change takes two estimates
 
 
 def test_first_observations_come_without_a_step() -> None:
