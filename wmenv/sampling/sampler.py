@@ -42,7 +42,7 @@ def denoise(frame: NextFrame, base: Tensor, noise: Tensor) -> Tensor:
 
 
 def at_rest(answer: Tensor, before: Tensor, tolerance: float) -> Tensor:
-    """Where (B,) an estimate of y (B, N, C) has changed by less than `tolerance` since the last step (root mean square).
+    """Where (B,) an estimate of y (B, N, C) has changed by less than `tolerance` in a step (root mean square).
 
     What more steps could still change is small then: a measure of how hard a frame is that costs nothing.
     """
@@ -52,8 +52,8 @@ def at_rest(answer: Tensor, before: Tensor, tolerance: float) -> Tensor:
 class RestingSampler:
     """`denoise` whose rows end early, once they are `at_rest`; a row that ends goes to its last estimate.
 
-    A batch in step gains nothing by it. It says what `wmenv.envs.AsyncDreamVectorEnv` dreams, where rows that have ended
-    make room.
+    A batch in step gains nothing by it. It says what `wmenv.envs.AsyncDreamVectorEnv` dreams, where rows that have
+    ended make room.
 
     Args:
         tolerance: see `at_rest`.
