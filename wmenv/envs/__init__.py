@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .model import DreamModel, resolve_model
     from .options import DreamClosed, DreamNotReset
     from .real import LatentObservation, LatentVectorObservation
+    from .room import DreamMemoryError
     from .single import DreamEnv
     from .snapshot import DreamSnapshot
     from .vector import DreamVectorEnv
@@ -30,6 +31,7 @@ _PLACES = {
     "DreamClosed": "options",
     "DreamCore": "core",
     "DreamEnv": "single",
+    "DreamMemoryError": "room",
     "DreamModel": "model",
     "DreamNotReset": "options",
     "DreamSnapshot": "snapshot",
@@ -50,6 +52,7 @@ __all__ = [
     "DreamClosed",
     "DreamCore",
     "DreamEnv",
+    "DreamMemoryError",
     "DreamModel",
     "DreamNotReset",
     "DreamSnapshot",

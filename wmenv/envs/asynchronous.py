@@ -15,6 +15,7 @@ from ..memory import keep_freed_memory
 from . import options as read
 from .infos import start_info
 from .model import device_of, resolve_model
+from .room import room_for
 from .stream import DreamStream, check_streams
 
 
@@ -90,6 +91,7 @@ class AsyncDreamVectorEnv:
 
         Raises:
             InputError: if a seed is malformed.
+            DreamMemoryError: if memory runs out; the message says how many dreams would fit.
         """
         self._check_open()
         if seed is None:
@@ -163,10 +165,12 @@ class AsyncDreamVectorEnv:
 
     def _start_stream(self, seeds: np.ndarray) -> None:
         rows = torch.from_numpy(seeds).to(self.device)
-        state, start = self.core.begin(rows, torch.zeros_like(rows))
-        self._stream = DreamStream(self.core, state, tolerance=self._tolerance)
         every, n = np.arange(self.num_envs), self.num_envs
-        obs = self._observe(self._stream, every)
+        with room_for(self.core.model, n):
+            state, start = self.core.begin(rows, torch.zeros_like(rows))
+            stream = DreamStream(self.core, state, tolerance=self._tolerance)
+            obs = self._observe(stream, every)
+        self._stream = stream
         nothing = {name: np.zeros(n, dtype=bool) for name in ("terminated", "truncated", "diverged", "ended")}
         self._results = nothing | {"obs": obs, "final_obs": np.zeros_like(obs), "reward": np.zeros(n, np.float32)}
         begun = start_info(start.cpu().numpy(), every, n)

@@ -40,7 +40,7 @@ class DreamModel(Protocol):
     """A world model that can be dreamed in. Every method is pure and works row by row.
 
     If a model has an attribute `steps_in_place` that is True, its `step` also takes `consume=True`, which allows it to
-    write into the state that it is given; the environment never steps that state again.
+    write into the state that it is given; the environment never steps that state again, unless the step fails.
     """
 
     config: DreamConfig

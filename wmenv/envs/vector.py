@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from . import options as read
 from .core import CoreState, fork_row
 from .infos import end_info, start_info, verdict_info
 from .model import device_of, resolve_model
+from .room import DreamMemoryError, room_for
 from .snapshot import DreamSnapshot, check_snapshot
 from .verdict import TRUNCATE_ABOVE, Judge, Verifier
 
@@ -153,6 +155,7 @@ class DreamVectorEnv(VectorEnv):
         Raises:
             InputError: if a seed or an option is malformed.
             DreamNotReset: if rows are masked before a first full reset.
+            DreamMemoryError: if memory runs out; nothing is lost, and the message says how many dreams would fit.
         """
         self._check_open()
         given = dict(options or {})
@@ -166,13 +169,15 @@ class DreamVectorEnv(VectorEnv):
         row_seed, counter = self._read_seed(seed, mask)
         index = np.flatnonzero(mask)
         where = None if start is None else self._tensor(start[index])
-        if self._state is None or mask.all():
-            self._state, begun = self.core.begin(row_seed, counter, where)
-        else:
-            state = self._state._replace(seed=row_seed, counter=counter)
-            self._state, _, begun = self.core.reset_rows(state, self._tensor(index), where)
-        self._ended = self._ended & ~mask
-        return self._observe(self._state), start_info(begun.cpu().numpy(), index, self.num_envs)
+        with self._room():
+            if self._state is None or mask.all():
+                state, begun = self.core.begin(row_seed, counter, where)
+            else:
+                state = self._state._replace(seed=row_seed, counter=counter)
+                state, _, begun = self.core.reset_rows(state, self._tensor(index), where)
+            obs = self._observe(state)
+        self._state, self._ended = state, self._ended & ~mask
+        return obs, start_info(begun.cpu().numpy(), index, self.num_envs)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One step of every environment.
@@ -189,6 +194,7 @@ class DreamVectorEnv(VectorEnv):
             InputError: if the actions are malformed (nothing was stepped then) or the verifier fails (reset then).
             PagesExhausted: if a pool of pages is too small for what these dreams do not share. Nothing was stepped; or,
                 if there is no room to begin anew, the rows that have ended wait for `reset` with their mask.
+            DreamMemoryError: if memory runs out; the same holds, and the message says how many dreams would fit.
             DreamNotReset: before the first reset, or if a row has ended and autoreset is DISABLED.
         """
         state = self._live_state()
@@ -201,12 +207,13 @@ class DreamVectorEnv(VectorEnv):
         last = None if self._judge is None else (self._observe(state), self._judge.look(state))
         self._state = None  # until all is done: the step consumes it
         try:
-            out = self.core.step(state, action, consume=True)
-        except PagesExhausted:  # before anything was written
+            with self._room():
+                out = self.core.step(state, action, consume=True)
+                reward, terminated, truncated, diverged = out.outcome.to_host()
+                obs = self._observe(out.state)
+        except (PagesExhausted, DreamMemoryError):  # what was written lies where `state` does not look
             self._state = state
             raise
-        reward, terminated, truncated, diverged = out.outcome.to_host()
-        obs = self._observe(out.state)
         info: dict[str, Any] = {}
         if diverged.any():
             obs = np.nan_to_num(obs)
@@ -233,7 +240,8 @@ class DreamVectorEnv(VectorEnv):
 
     def save_state(self) -> DreamSnapshot:
         """A copy of all rows, random numbers included; `load_state` brings exactly this moment back."""
-        return DreamSnapshot(self.core.keep(self._live_state()), self._ended.copy())
+        with self._room():
+            return DreamSnapshot(self.core.keep(self._live_state()), self._ended.copy())
 
     def load_state(self, snapshot: DreamSnapshot) -> np.ndarray:
         """Go back to a moment that `save_state` kept, of this environment or of one like it.
@@ -250,7 +258,8 @@ class DreamVectorEnv(VectorEnv):
             rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
             like, _ = self.core.begin(rows, rows)
         check_snapshot(snapshot, self.core, like)
-        self._state = self.core.restore(snapshot.core)
+        with self._room():
+            self._state = self.core.restore(snapshot.core)
         self._ended = snapshot.ended.copy()
         return self._observe(self._state)
 
@@ -288,8 +297,9 @@ class DreamVectorEnv(VectorEnv):
     ) -> tuple[CoreState, dict[str, Any]]:
         """New episodes in the rows `ended`; their first observations are written into `obs`."""
         info, index = end_info(obs, step_info, ended), np.flatnonzero(ended)
-        state, begun, start = self.core.reset_rows(state, self._tensor(index), consume=True)
-        obs[ended] = self._observe(begun)
+        with self._room():
+            state, begun, start = self.core.reset_rows(state, self._tensor(index), consume=True)
+            obs[ended] = self._observe(begun)
         return state, info | start_info(start.cpu().numpy(), index, self.num_envs)
 
     def _observe(self, state: CoreState) -> np.ndarray:
@@ -320,6 +330,9 @@ class DreamVectorEnv(VectorEnv):
 
     def _tensor(self, values: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
+
+    def _room(self) -> AbstractContextManager[None]:
+        return room_for(self.core.model, self.num_envs)
 
     def _check_open(self) -> None:
         if self.closed:
