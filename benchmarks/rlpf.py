@@ -81,6 +81,7 @@ ARMS: dict[str, AlignConfig | None] = {
     "binary": AlignConfig(method="binary", starts=10, group=2, gamma=0.9, **WHOLE),
     "grpo": AlignConfig(method="grpo", starts=3, group=8, **WHOLE),
     "random": AlignConfig(method="random", updates=UPDATES, **DRIVEN),
+    "dpo": AlignConfig(method="dpo", updates=UPDATES, **DRIVEN),
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 Row = dict[str, Any]
-ORDER = ("none", "rlpf", "supervised", "filter", "binary", "grpo", "random")
+ORDER = ("none", "rlpf", "supervised", "filter", "binary", "grpo", "random", "dpo")
 SAYS = {
     "none": "not tuned",
     "rlpf": "**RLPF**",
@@ -23,6 +23,7 @@ SAYS = {
     "binary": "RLPF's binary reward",
     "grpo": "GRPO on clips",
     "random": "random reward",
+    "dpo": "DPO on pairs",
 }
 COLUMNS: dict[str, Callable[[Row], float]] = {
     "violations V": lambda r: 100 * r["examined"]["V"]["violations"],

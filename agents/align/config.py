@@ -8,9 +8,9 @@ from typing import Literal
 
 from wmenv import InputError
 
-Method = Literal["rlpf", "binary", "grpo", "random", "filter", "supervised"]
+Method = Literal["rlpf", "binary", "grpo", "random", "dpo", "filter", "supervised"]
 EACH = 4  # starts out of one dream
-METHODS: tuple[Method, ...] = ("rlpf", "binary", "grpo", "random", "filter", "supervised")
+METHODS: tuple[Method, ...] = ("rlpf", "binary", "grpo", "random", "dpo", "filter", "supervised")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,8 +20,9 @@ class AlignConfig:
     Attributes:
         method: "rlpf": PPO on the verifier's reward of every frame. The others are what it is compared with, at the
             same number of graded dreams: "binary" PPO on one word a clip (could it be real?), "grpo" groups of dreams
-            from one start instead of a critic, "random" PPO on noise, "filter" supervised on the best-graded dreams,
-            "supervised" more of the supervised training on real data.
+            from one start instead of a critic, "random" PPO on noise, "dpo" preferences between the best and the worst
+            dream of a group, "filter" supervised on the best-graded dreams, "supervised" more of the supervised
+            training on real data.
         updates: Rounds of dreaming, grading and learning.
         starts: Dreams of a round that begin differently.
         group: Dreams from each start, driven alike; they are compared with each other, frame by frame, or for "grpo" as
@@ -51,6 +52,7 @@ class AlignConfig:
             What a frame may err, it errs the same way in every frame: errors of 0.003 a step let dreams drift.
         worlds: K, worlds around the identified one, most of which must object.
         world_spread: How far apart they are, as a logarithm of each multiplier.
+        beta: Of "dpo": how much a preference counts beside staying with the given model.
         best: Share of the best-graded dreams that "filter" learns from.
         max_grad_norm: Gradient clip.
         gate: The held-out real loss may rise by this share of the least that it was; beyond it an update is taken back.
@@ -87,6 +89,7 @@ class AlignConfig:
     noise: float = 0.0
     worlds: int = 4
     world_spread: float = 0.05
+    beta: float = 1.0
     best: float = 0.25
     max_grad_norm: float = 1.0
     gate: float = 0.02
@@ -118,6 +121,8 @@ class AlignConfig:
             raise InputError("recorded_share, random_share, policy_share: expected some above 0, got 0; who is to act?")
         if self.noise_low > self.noise_high:
             raise InputError(f"noise_low: expected at most noise_high = {self.noise_high}, got {self.noise_low}")
+        if self.method == "dpo" and self.group < 2:
+            raise InputError(f"group: expected at least 2 for method 'dpo', which compares dreams, got {self.group}")
         if self.lead and self.starts % EACH:
             raise InputError(f"starts: expected a multiple of {EACH}, which come out of one dream, got {self.starts}")
 
@@ -131,6 +136,6 @@ _NUMBERS = {
     "learning_rate": (0, 1), "critic_rate": (0, 1), "gamma": (0, 1), "trace": (0, 1),
     "denoise_discount": (0, 1), "clip": (1e-6, 10),
     "noise_low": (1e-6, 10), "noise_high": (1e-6, 10), "reference_weight": (0, math.inf),
-    "real_weight": (0, math.inf), "noise": (0, 1), "world_spread": (0, 1), "best": (1e-3, 1),
+    "real_weight": (0, math.inf), "noise": (0, 1), "world_spread": (0, 1), "beta": (1e-6, math.inf), "best": (1e-3, 1),
     "max_grad_norm": (1e-12, math.inf), "gate": (0, math.inf), "energy_floor": (0, 1), "sensitivity_floor": (0, 1),
 }  # fmt: skip

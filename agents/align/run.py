@@ -27,6 +27,7 @@ from .figures import figures
 from .grading import Grader, Grades, Reward, binary, dense, grade
 from .guards import Guards
 from .policy_gradient import PolicyGradient
+from .preferences import Preferences
 from .real_data import RealData
 from .supervised import Supervised
 
@@ -213,6 +214,8 @@ def make_learner(model: WorldModel, real: RealData, config: AlignConfig, seed: i
     """The learner of `config.method`."""
     if config.method in ("filter", "supervised"):
         return Supervised(model, real, config)
+    if config.method == "dpo":
+        return Preferences(model, real, config, seed)
     return PolicyGradient(model, real, config, seed)
 
 

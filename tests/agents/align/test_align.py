@@ -104,7 +104,7 @@ def test_a_run_that_forgets_is_taken_back(made, verifier, tmp_path: Path) -> Non
     assert row["taken_back"] >= 1
 
 
-@pytest.mark.parametrize("method", ["binary", "grpo", "random", "filter", "supervised"])
+@pytest.mark.parametrize("method", ["binary", "grpo", "random", "dpo", "filter", "supervised"])
 def test_every_method_runs(made, verifier, tmp_path: Path, method: str) -> None:
     config = replace(QUICK, method=method, updates=1, gate=10.0, energy_floor=0.0, sensitivity_floor=0.0)
     given = WorldModel.from_pretrained(made[0])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from agents.align.dreams import Context, Dreams, dream, grouped_noise, retrace
 from agents.align.drivers import Mixture, Random, Recorded, Together
 from agents.align.grading import Grades
 from agents.align.policy_gradient import PolicyGradient, used_numbers
+from agents.align.preferences import Preferences, pairs, preference_loss
 from agents.align.supervised import best_dreams
 from tests.wmenv.tiny import make_model
 from wmenv import WorldModel
@@ -167,3 +171,39 @@ def test_the_divergence_from_the_given_model_holds_it_back() -> None:
         apart = retrace(model, same, noise)[0].mean - retrace(before, same, noise)[0].mean
         moved.append(apart.square().mean().sqrt().item())
     assert moved[1] < 0.7 * moved[0]
+
+
+def test_a_preference_is_a_pair_of_the_best_and_the_worst_of_a_group() -> None:
+    reward = torch.tensor([[0.0], [-1.0], [-0.2], [-0.3], [-0.5], [-0.5], [-0.1], [-0.9]])
+    judged = torch.ones(8, 1, dtype=torch.bool)
+    judged[6] = False  # its group is left out, and so is the one whose dreams fared alike
+    better, worse = pairs(Grades([], reward, judged), 2)
+    assert better.tolist() == [0, 2] and worse.tolist() == [1, 3]
+
+
+def test_preferred_dreams_become_likelier_and_the_others_less() -> None:
+    """The first loss is log 2, since nothing has changed; the second update sees the gap that the first one made."""
+    model, real = make_model(), SimpleNamespace(kept_loss=lambda model: 1.0)
+    config = AlignConfig(method="dpo", group=2, real_weight=0.0, learning_rate=1e-3, epochs=5)
+    learner = Preferences(model, real, config, 0)  # type: ignore[arg-type]
+    found = dreamed(model, learner.noise, group=2)
+    reward = torch.tensor([0.0, -1.0, -0.7, -0.2]).unsqueeze(1).expand(-1, FRAMES)
+    grades = Grades([], reward, torch.ones(ROWS, FRAMES, dtype=torch.bool))
+    before = learner._log_likelihood(model, found)
+    told = learner.update(found, grades, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        change = learner._log_likelihood(model, found) - before
+    assert told["pairs"] == 2
+    assert change[0] > change[1] and change[3] > change[2]
+    assert told["preference"] < math.log(2)
+    untouched = Preferences(make_model(), real, replace(config, epochs=1), 0)  # type: ignore[arg-type]
+    assert untouched.update(found, grades, torch.Generator().manual_seed(0))["preference"] == pytest.approx(math.log(2))
+
+
+def test_preferences_are_those_of_the_paper() -> None:
+    """-log sigmoid(beta times the gap), and its slope -beta sigmoid(-beta gap): the surer, the less is learned."""
+    gap = torch.tensor([0.0, 2.0, -3.0], dtype=torch.float64, requires_grad=True)
+    loss = preference_loss(gap, torch.zeros(3, dtype=torch.float64), 0.5)
+    torch.testing.assert_close(loss, -(torch.sigmoid(0.5 * gap)).log())
+    (slope,) = torch.autograd.grad(loss.sum(), gap)
+    torch.testing.assert_close(slope, -0.5 * torch.sigmoid(-0.5 * gap.detach()))
