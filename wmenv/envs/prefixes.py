@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..cache import NONE, PagePool
+from ..dynamics import remember
 from ..world_model import WorldModel
 from .invariant import run_in_chunks
 
@@ -90,6 +91,7 @@ class Prefixes:
     def _remember(self, index: Tensor) -> Tensor:
         """Keys and values (B, W - 1, L, 2, H, N, d) of frames 1 to W - 1 of contexts; frame 0 has left the window."""
         model, window = self.model, self.pool.window
-        cache = model.remember(*(x[index, :-1] for x in (model.start_latents, model.start_actions, model.start_valid)))
+        contexts = (x[index, :-1] for x in (model.start_latents, model.start_actions, model.start_valid))
+        cache = remember(model.dynamics, *contexts)
         held = torch.stack((cache.keys, cache.values))[..., :-1, :].unflatten(-2, (window + 1, -1))[..., 1:window, :, :]
         return held.permute(1, 4, 3, 0, 2, 5, 6)  # from (2, B, H, L, W - 1, N, d)
