@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import Tensor
 
 from .atomic import TEMPORARY_PREFIX, digest, sync_folder, write_bytes, write_json
-from .checkpoint import CONFIG, WEIGHTS, read_json, read_tensors
+from .checkpoint import CONFIG, WEIGHTS, packed, read_json, read_tensors
 from .config import WorldModelConfig
 from .errors import CheckpointError
 
@@ -26,7 +25,7 @@ def write_model(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Te
     Raises:
         CheckpointError: the folder cannot be written.
     """
-    payload = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    payload = packed(tensors)
     aside = folder / f"{TEMPORARY_PREFIX}model"
     try:
         aside.mkdir(parents=True, exist_ok=True)
