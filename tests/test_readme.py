@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -135,10 +136,12 @@ def test_an_appended_result_is_in_the_table(tmp_path: Path):
     for seed in (0, 1):
         common.append_result(
             "toy", task="wmenv/Toy-v0", modality="state", seed=seed, returns={"dream": arm(5.0)},
-            command="wmenv demo", real_steps=1000, folder=tmp_path,
+            begun=time.monotonic() - 5, real_steps=1000, folder=tmp_path,
         )  # fmt: skip
     table = readme.results_table(readme.load_runs(tmp_path))
-    assert "| Toy-v0 | state | 2 | 1,000 |" in table and "Made by `wmenv demo` on" in table
+    assert "| Toy-v0 | state | 2 | 1,000 |" in table and "Made by `python -m benchmarks.toy` on" in table
+    row = json.loads((tmp_path / "toy.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert row["wall_seconds"] >= 5 and row["threads"] >= 1
 
 
 def test_rate_counts_units():
