@@ -151,3 +151,17 @@ def test_rate_counts_units():
 def test_stored_benchmarks_are_readable():
     for path in sorted((ROOT / "benchmarks").glob("*.json")):
         assert readme.bench_table(json.loads(path.read_text(encoding="utf-8"))).startswith("|"), path.name
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda path: path.name)
+def test_lines_fit_an_editor(path: Path):
+    """Tables excepted, which cannot be wrapped."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    assert not [number for number, line in lines if len(line) > 130 and not line.startswith("|")]
+
+
+def test_what_is_filled_in_is_wrapped_and_tables_are_not():
+    row = "| " + "a very long cell " * 20 + "|"
+    filled = readme._fill("<!-- x:begin -->\n<!-- x:end -->", "x", f"{row}\n\n{'some words ' * 30}\n\nEnd.")
+    first, *rest = filled.splitlines()[1:-1]
+    assert first == row and len(rest) == 6 and max(map(len, rest)) <= 120 and rest[-1] == "End."
