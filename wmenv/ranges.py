@@ -19,8 +19,8 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
     Raises:
         InputError: It is none.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (whole and least <= value and (most is None or value <= most)):
+    inside = isinstance(value, int) and least <= value and (most is None or value <= most)
+    if not inside or isinstance(value, bool):
         allowed = f">= {least}" if most is None else f"from {least} to {most}"
         raise InputError(f"{name}: expected an integer {allowed}, got {value!r}")
 
@@ -37,7 +37,7 @@ def check_number(name: str, value: object, least: float, most: float = math.inf)
     Raises:
         InputError: It is none.
     """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and least <= value <= most):
+    inside = isinstance(value, (int, float)) and least <= value <= most
+    if not inside or isinstance(value, bool):
         allowed = f">= {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
         raise InputError(f"{name}: expected a number {allowed}, got {value!r}")
