@@ -28,7 +28,7 @@ import torch
 import physics
 from agents.align.dreams import dream
 from agents.align.drivers import Recorded
-from agents.align.grading import StateGrader, dense, grade
+from agents.align.grading import Grader, dense, grade
 from agents.align.real_data import RealData
 from agents.align.verifiers import REWARDED, real_clips
 from agents.config import ImagineConfig
@@ -195,7 +195,7 @@ class Bench:
         frames = min(FRAMES, min(e.num_steps for e in self.kept))
         context = RealData.of(model, self.episodes).contexts(model, CLIPS, frames, generator, kept=True)
         dreams = dream(model, context, Recorded(), None, frames, model.config.denoise_steps, generator)
-        reports = grade(StateGrader(model, self.verifier), model, dreams, dense).reports
+        reports = grade(Grader(model, self.verifier), model, dreams, dense).reports
         return verdict([report for report in reports if report is not None])
 
 
