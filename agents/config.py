@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
-from wmenv import InputError
+from wmenv import InputError, ranges
 
 DEFAULT_HORIZON = 200
 """Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
@@ -63,9 +63,7 @@ class PPOConfig:
             InputError: A field is out of range.
         """
         for name in ("num_envs", "rollout", "minibatches", "epochs"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
+            ranges.check_whole(name, getattr(self, name), 1)
         if self.num_envs * self.rollout < 2:
             raise InputError("rollout: expected num_envs * rollout >= 2, got 1; PPO normalises over a batch")
         for name, low, high in (
@@ -79,8 +77,7 @@ class PPOConfig:
             ("max_grad_norm", 1e-12, math.inf),
             ("reward_clip", 1e-12, math.inf),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"{name}: expected a number in [{low}, {high}], got {getattr(self, name)!r}")
+            ranges.check_number(name, getattr(self, name), low, high)
 
     @property
     def batch_size(self) -> int:
@@ -119,9 +116,8 @@ class ImagineConfig(PPOConfig):
         """
         PPOConfig.__post_init__(self)  # dataclass(slots=True) makes a new class, which super() does not know
         for name in ("horizon", "denoise_steps"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InputError(f"{name}: expected an integer >= 1 or None, got {value!r}")
+            if getattr(self, name) is not None:
+                ranges.check_whole(name, getattr(self, name), 1)
         if self.starts not in ("any", "initial"):
             raise InputError(f"starts: expected 'any' or 'initial', got {self.starts!r}")
 
@@ -161,9 +157,7 @@ class DemoConfig:
             InputError: A field is out of range.
         """
         for name in ("rounds", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
-            value, least = getattr(self, name), 2 if name == "heldout_steps" else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
+            ranges.check_whole(name, getattr(self, name), 2 if name == "heldout_steps" else 1)
         if min(self.record_steps, self.imagine_steps) < self.rounds:
             raise InputError(f"rounds: expected at most a round a step, got {self.rounds}")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from wmenv import InputError
+from wmenv import InputError, ranges
 
 from .baselines import PREDEFINED, predefined
 from .episodes import Actor, run_episodes, run_first_episodes
@@ -143,8 +143,7 @@ def evaluate(
         TaskError: The task is unknown.
     """
     for name, value in (("episodes", episodes), ("num_envs", num_envs)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
+        ranges.check_whole(name, value, 1)
     if task is not None and model is not None:
         raise InputError("task: expected either task or model, got both; evaluate twice")
     actor: Policy | Actor | str

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import InputError, envs, types
+from wmenv import InputError, envs, ranges, types
 
 from .callbacks import ProgressCallback, StepCounter, VerdictCallback, make_writers
 from .config import DEFAULT_HORIZON, ImagineConfig, PPOConfig, with_options
 from .policy import Policy, PolicyConfig
-from .ppo import check_steps, learn
+from .ppo import learn
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def train_policy(
     progress: Progress | None = None,
 ) -> Policy:
     """Runs PPO on `env` and stores the policy whatever happens; see `imagine` for the arguments and errors."""
-    check_steps(steps)
+    ranges.check_whole("steps", steps, 1)
     before = policy.config.steps
     told = {"seed": seed, "steps": steps, **asdict(config)}
     writers = make_writers(out, told, tensorboard=tensorboard, wandb=wandb, before=before)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmenv import EpisodeStore, InputError, presets
+from wmenv import EpisodeStore, InputError, presets, ranges
 
 from .callbacks import JsonlWriter, read_rows
 from .config import ImagineConfig
@@ -98,8 +98,7 @@ def loop(
         KeyboardInterrupt: After saving what was under way.
     """
     for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{name}: expected an integer >= 1, got {value!r}")
+        ranges.check_whole(name, value, 1)
     check_plan(task, preset, behaviour)
     out = Path(out)
     folder = out / "data"

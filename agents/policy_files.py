@@ -16,7 +16,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from wmenv import CheckpointError, atomic
+from wmenv import CheckpointError, atomic, checkpoint
 
 if TYPE_CHECKING:
     from wmenv import WorldModel
@@ -42,7 +42,7 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
         OSError: The disk is full or read-only; the older policy is still readable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    data = checkpoint.packed(tensors)
     record: dict[str, Any] = {"format": FORMAT, **config, "weights_digest": atomic.digest(data)}
     model_weights = folder / MODEL_WEIGHTS
     record["model_digest"] = atomic.digest(model_weights.read_bytes()) if model_weights.exists() else None

@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from wmenv import InputError, TrainingError
+from wmenv import TrainingError, ranges
 
 from .config import PPOConfig
 from .policy import Policy, network_options
@@ -49,7 +49,7 @@ def learn(
         InputError: `steps` is no positive integer or the spaces differ from the policy's.
         TrainingError: A reward, an observation or a weight is not finite.
     """
-    check_steps(steps)
+    ranges.check_whole("steps", steps, 1)
     guarded = GuardedVecEnv(VecMonitor(env), policy.config, env_threads=torch.get_num_threads())
     normalised = VecNormalize(guarded, norm_obs=False, gamma=config.gamma, clip_reward=config.reward_clip)
     with _global_seeds_restored(), torch_threads(1):
@@ -80,16 +80,6 @@ def learn(
         finally:
             normalised.close()
     return int(ppo.num_timesteps)
-
-
-def check_steps(steps: object) -> None:
-    """Refuses what is no positive integer.
-
-    Raises:
-        InputError: It is none.
-    """
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise InputError(f"steps: expected an integer >= 1, got {steps!r}")
 
 
 class _KeepWeights(BaseCallback):

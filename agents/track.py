@@ -28,13 +28,13 @@ from physics import (
     record_clips,
     track_clips,
 )
-from wmenv import InputError, atomic
+from wmenv import atomic, ranges
 
 from .callbacks import ProgressCallback
 from .config import PPOConfig
 from .learned_tracker import LearnedTracker
 from .policy import Policy, PolicyConfig
-from .ppo import check_steps, learn
+from .ppo import learn
 from .progress import Progress
 from .tracking_env import FEATURE_BOUND, Normaliser, TrackingVectorEnv
 from .vec_env import SB3VecEnv
@@ -84,9 +84,8 @@ def track(
         TaskError: There is no such task.
         TrainingError: A reward or a weight is not finite.
     """
-    check_steps(steps)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise InputError(f"seed: expected an integer >= 0, got {seed!r}")
+    ranges.check_whole("steps", steps, 1)
+    ranges.check_whole("seed", seed, 0)
     out = Path(out)
     begun = time.process_time()
     tracker, done = _train(task, steps, seed, residual, config or TRACK_PPO, progress)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from wmenv import EpisodeStore, InputError, atomic, train
+from wmenv import EpisodeStore, InputError, atomic, checkpoint, train
 
 from .align import AlignConfig, align
 from .align.verifiers import centred_worlds
@@ -51,6 +50,7 @@ def tune(
 
     Raises:
         InputError: `task` is not the model's.
+        CheckpointError: `align.json` of an earlier run is damaged; without it the models are examined anew.
     """
     config, out, begun = config or AlignConfig(), Path(out), time.monotonic()
     given = load_model(model)
@@ -63,7 +63,7 @@ def tune(
             record(given.config.task, RECORDED_STEPS - have, "random", data, obs=obs, seed=seed)
     tuned = align(given, data, out, config=config, seed=seed, progress=progress, **options)
     if (out / FIGURES).exists():
-        return json.loads((out / FIGURES).read_text(encoding="utf-8"))
+        return checkpoint.read_json(out / FIGURES)
     episodes = EpisodeStore.open(data, task=given.config.task).load()
     content: dict[str, Any] = {
         "task": given.config.task,

@@ -52,16 +52,18 @@ def _verdicts(content: Mapping[str, Any]) -> str:
         + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in stages]
     )
     head = ["", *(f"{world} {stage}" for world in ("V", "J") for stage in stages)]
-    gap = f"Clips that could be real to V, less those to J: {100 * content['after']['gap']:+.0f} points. "
-    gap += "Real: recorded clips that neither was made of."
-    return f"<h2>Two judges</h2>\n<p>{gap}</p>\n{_table(head, rows)}"
+    who = "V is the verifier by which dreams are rewarded; J, a judge with other constants, never rewards. "
+    if "real" in stages:
+        who += "Real: recorded clips that neither was made of, the best that a dream can be. "
+    who += f"Clips that could be real to V, less those to J, after tuning: {100 * content['after']['gap']:+.0f} points."
+    return f"<h2>Two judges</h2>\n<p>{who}</p>\n{_table(head, rows)}"
 
 
 def _fired(content: Mapping[str, Any]) -> str:
     before, after = content["before"]["V"]["fired"], content["after"]["V"]["fired"]
-    names = sorted({*before, *after}, key=lambda name: -before.get(name, 0.0))
+    names = sorted({*before, *after}, key=lambda name: (-before.get(name, 0.0), name))
     rows = [[name.replace("_", " "), _share(before.get(name, 0)), _share(after.get(name, 0))] for name in names]
-    said = "<p>Clips in which a signal went beyond what real clips show.</p>"
+    said = "<p>Clips in which a signal of V went beyond what real clips show.</p>"
     return f"<h2>What is wrong with them</h2>\n{said}\n{_table(['signal', 'before', 'after'], rows)}"
 
 

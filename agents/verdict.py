@@ -83,7 +83,7 @@ def drawing(clip: MotionClip, report: PhysicsReport) -> str:
     side = (WIDTH - 2 * MARGIN) / len(at)
     verdict = "could be real" if report.plausible else "is not physics"
     parts = [_text("title", MARGIN, 26, f"{clip.task}: {verdict}")]
-    scored = f"score {report.clip_score:.2g}; at least 95 of 100 real clips are below 1"
+    scored = f"the clip scores {report.clip_score:.2g}; at least 95 of 100 real clips are below 1"
     parts.append(_text("axis", MARGIN, 46, scored))
     sentences = report.sentences[:SHOWN]
     parts += [_text("says", MARGIN, 68 + 18 * i, says) for i, says in enumerate(sentences)]
@@ -98,7 +98,8 @@ def drawing(clip: MotionClip, report: PhysicsReport) -> str:
         parts.append(_text("tick mid", x + side / 2 - 2, top + side + 12, f"frame {frame}"))
     chart_top, height = top + side + 30, 260
     chart = _chart(report, height)
-    parts.append(f'<svg x="0" y="{chart_top:.0f}" width="{WIDTH}" height="{height}">{chart}</svg>')
+    inside = f'x="{MARGIN}" y="{chart_top:.0f}" width="{WIDTH - 2 * MARGIN}" height="{height}"'
+    parts.append(f"<svg {inside}>{chart}</svg>")
     total = chart_top + height + 10
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {total:.0f}" width="{WIDTH}">'

@@ -50,22 +50,33 @@ def write(name: str, rows: Sequence[Mapping[str, Value]], *, notes: str = "", fo
 
 
 def append_result(
-    name: str, *, task: str, seed: int, command: str, folder: Path = FOLDER.parent / "results", **more: Any
+    name: str, *, task: str, seed: int, begun: float, folder: Path = FOLDER.parent / "results", **more: Any
 ) -> Path:
     """Appends one finished run to results/`name`.jsonl, from which tables are made; see results/README.md.
 
     Args:
-        name: File name without its ending.
+        name: The benchmark's name, which is its module's and the file's.
         task: The task's id.
         seed: The run's seed.
-        command: What a reader types to repeat it.
+        begun: When the run began, by `time.monotonic`.
         folder: Where the file lies.
         **more: What was measured, as JSON values.
 
     Returns:
         The file's path.
     """
-    row = {"task": task, "seed": seed, **more, "command": command, "hardware": hardware(), "versions": versions()}
+    import torch  # here, since not every benchmark that stores something needs it
+
+    row = {
+        "task": task,
+        "seed": seed,
+        **more,
+        "threads": torch.get_num_threads(),
+        "wall_seconds": round(time.monotonic() - begun),
+        "command": f"python -m benchmarks.{name}",
+        "hardware": hardware(),
+        "versions": versions(),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.jsonl"
     with path.open("a", encoding="utf-8") as file:

@@ -157,16 +157,14 @@ class Bench:
             slip=self.slip,
             arm=arm,
             steps=steps,
-            command="python -m benchmarks.fewsteps",
+            begun=begun,
             folder=RESULTS.parent,
             **earned,
             measured=found,
             study=asdict(self.study),
             sizes=asdict(SMALL),
             config=asdict(STUDENTS[name]) if name in STUDENTS else None,
-            threads=torch.get_num_threads(),
             making_seconds=round(made),
-            wall_seconds=round(time.monotonic() - begun),
         )
 
     def _returns(self, model: WorldModel, arm: str) -> dict[str, Any]:

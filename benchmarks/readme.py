@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
@@ -30,6 +31,7 @@ OPTIONAL = ("note", "real_steps", "policy_steps", "horizon_error", "below_rivals
 GOAL = 0.8
 SEEDS = 3
 SHOWN_STEPS = (1, 10, 50)
+COLUMNS = 120  # of a line of prose
 EMPTY = "No results yet: `make results` and `make bench` write them."
 
 Run = dict
@@ -300,7 +302,12 @@ def _fill(text: str, name: str, content: str) -> str:
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(f"document: expected one pair of {begin} and {end}, in this order")
     before, rest = text.split(begin)
-    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+    wrapped = "\n".join(line if line.startswith("|") else _wrapped(line) for line in content.split("\n"))
+    return f"{before}{begin}\n{wrapped}\n{end}{rest.split(end)[1]}"
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

@@ -133,15 +133,13 @@ def run(study: Study, seed: int) -> None:
         modality=study.obs,
         seed=seed,
         returns=returns,
-        command="python -m benchmarks.returns",
+        begun=begun,
         real_steps=store.num_steps,
         policy_steps=dreamed,
         rounds=study.rounds,
         horizon=study.horizon,
         starts=study.starts,
         behaviour=study.behaviour,
-        threads=torch.get_num_threads(),
-        wall_seconds=round(time.monotonic() - begun),
         **_quality(model, store),
     )
 

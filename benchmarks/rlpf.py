@@ -151,7 +151,7 @@ class Bench:
             task=study.task,
             seed=self.seed,
             arm=arm,
-            command="python -m benchmarks.rlpf",
+            begun=begun,
             folder=RESULTS.parent,
             real_return={"mean": real.mean, "sem": real.sem},
             dreamed_return={"mean": dreamed.mean, "sem": dreamed.sem},
@@ -161,9 +161,7 @@ class Bench:
             config=None if config is None else asdict(config),
             worlds=self.worlds,
             judged_frames=clips * (1 if config is None else config.frames),
-            threads=torch.get_num_threads(),
             tuning_seconds=round(tuned),
-            wall_seconds=round(time.monotonic() - begun),
         )
 
 

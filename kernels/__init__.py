@@ -5,7 +5,7 @@ from .codecs import Codec, CodecError, Int4, Int8, Plain, codec_named
 from .dispatch import KernelError
 from .int2 import Int2
 from .linear import Linear, linear, linear_reference
-from .paged import paged_attention, paged_attention_reference
+from .paged import PagedFrame, paged_attention, paged_attention_reference
 from .shared_prefix import shared_prefix_attention, shared_prefix_attention_reference
 from .turn import inverse_rms, turned
 from .writes import cache_write
@@ -18,6 +18,7 @@ __all__ = [
     "Int8",
     "KernelError",
     "Linear",
+    "PagedFrame",
     "Plain",
     "cache_attention",
     "cache_write",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,22 +24,10 @@ TURNING = (Int4, Int2)
 """Codecs that turn a token's channels before they code it."""
 
 
-def paged_attention(
-    q: Tensor,
-    own_keys: Tensor,
-    own_values: Tensor,
-    key_parts: Sequence[Tensor],
-    value_parts: Sequence[Tensor],
-    table: Tensor,
-    visible: Tensor,
-    sink_key: Tensor,
-    sink_value: Tensor,
-    codec: Codec,
-    value_codec: Codec | None = None,
-) -> Tensor:
-    """Softmax attention of each row's frame to itself, to the sink and to the pages it sees; without gradients.
+class PagedFrame(NamedTuple):
+    """A frame that is being made in each row, the pages that it looks at, and how they are stored.
 
-    Args:
+    Attributes:
         q: (B, H, P, D) queries, normed and rotated.
         own_keys: (B, H, P, D) keys of the same frame, likewise.
         own_values: (B, H, P, D).
@@ -50,16 +39,50 @@ def paged_attention(
         sink_value: (H, D).
         codec: by which keys, and values too unless `value_codec` is given, are stored.
         value_codec: for a codec that was fitted to keys and values apart.
+    """
+
+    q: Tensor
+    own_keys: Tensor
+    own_values: Tensor
+    key_parts: Sequence[Tensor]
+    value_parts: Sequence[Tensor]
+    table: Tensor
+    visible: Tensor
+    sink_key: Tensor
+    sink_value: Tensor
+    codec: Codec
+    value_codec: Codec | None = None
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Keys and values: their codec, parts, own frame and sink."""
+        return (
+            Side(self.codec, self.key_parts, self.own_keys, self.sink_key),
+            Side(self.value_codec or self.codec, self.value_parts, self.own_values, self.sink_value),
+        )
+
+
+class Side(NamedTuple):
+    """The keys or the values of a `PagedFrame`."""
+
+    codec: Codec
+    parts: Sequence[Tensor]
+    own: Tensor
+    sink: Tensor
+
+
+def paged_attention(frame: PagedFrame) -> Tensor:
+    """Softmax attention of each row's frame to itself, to the sink and to the pages it sees; without gradients.
 
     Returns:
-        (B, H, P, D), of q's type.
+        (B, H, P, D), of the queries' type.
 
     Raises:
         KernelError: `WMENV_KERNELS` asks for what cannot run here.
     """
+    *tensors, codec, value_codec = frame._replace(key_parts=[*frame.key_parts], value_parts=[*frame.value_parts])
     books = [c.codebook if isinstance(c, Int2) else None for c in (codec, value_codec or codec)]
-    own = (q, own_keys, own_values)
-    return _op(*own, [*key_parts], [*value_parts], table, visible, sink_key, sink_value, codec.name, *books)
+    return _op(*tensors, codec.name, *books)
 
 
 @torch.library.custom_op("wmenv::paged_attention", mutates_args=())
@@ -78,15 +101,15 @@ def _op(
     value_book: Tensor | None,
 ) -> Tensor:
     codecs = [codec_named(codec, q.device) if book is None else Int2(book) for book in (key_book, value_book)]
-    args = (q, own_keys, own_values, tuple(key_parts), tuple(value_parts), table, visible, sink_key, sink_value)
+    frame = PagedFrame(q, own_keys, own_values, key_parts, value_parts, table, visible, sink_key, sink_value, *codecs)
     match form(q, _unsupported(q, codec)):
         case "reference":
-            return paged_attention_reference(*args, *codecs)
+            return paged_attention_reference(frame)
         case "sdpa":
-            return _sdpa(*args, *codecs)
+            return _sdpa(frame)
     from .paged_triton import frame_attention  # triton is imported when it is needed, not before
 
-    return frame_attention(*args, codec)
+    return frame_attention(frame)
 
 
 @_op.register_fake
@@ -102,52 +125,27 @@ def _unsupported(q: Tensor, codec: str) -> str | None:
     return None if q.shape[2] <= 128 and q.shape[3] <= 128 else "frames above 128 tokens or heads above 128 channels"
 
 
-def paged_attention_reference(
-    q: Tensor,
-    own_keys: Tensor,
-    own_values: Tensor,
-    key_parts: Sequence[Tensor],
-    value_parts: Sequence[Tensor],
-    table: Tensor,
-    visible: Tensor,
-    sink_key: Tensor,
-    sink_value: Tensor,
-    codec: Codec,
-    value_codec: Codec | None = None,
-) -> Tensor:
+def paged_attention_reference(frame: PagedFrame) -> Tensor:
     """The same row by row in float64: the oracle of the tests."""
     rows = []
-    for b in range(q.shape[0]):
-        sides = []
-        for side, parts, own, sink in (
-            (codec, key_parts, own_keys, sink_key),
-            (value_codec or codec, value_parts, own_values, sink_value),
-        ):
-            seen = [side.decode(tuple(part[page] for part in parts), torch.float64) for page in table[b][visible[b]]]
+    for b, q in enumerate(frame.q.double()):
+        pages, sides = frame.table[b][frame.visible[b]], []
+        for codec, parts, own, sink in frame.sides:
+            seen = [codec.decode(tuple(part[page] for part in parts), torch.float64) for page in pages]
             sides.append(torch.cat((*seen, own[b].double(), sink.unsqueeze(1).double()), dim=1))  # (H, keys, D)
-        logits = torch.einsum("hpd,hkd->hpk", q[b].double(), sides[0]) / q.shape[-1] ** 0.5
+        logits = torch.einsum("hpd,hkd->hpk", q, sides[0]) / q.shape[-1] ** 0.5
         rows.append(torch.einsum("hpk,hkd->hpd", logits.softmax(-1), sides[1]))
-    return torch.stack(rows).to(q.dtype)
+    return torch.stack(rows).to(frame.q.dtype)
 
 
-def _sdpa(
-    q: Tensor,
-    own_keys: Tensor,
-    own_values: Tensor,
-    key_parts: tuple[Tensor, ...],
-    value_parts: tuple[Tensor, ...],
-    table: Tensor,
-    visible: Tensor,
-    sink_key: Tensor,
-    sink_value: Tensor,
-    codec: Codec,
-    value_codec: Codec,
-) -> Tensor:
+def _sdpa(frame: PagedFrame) -> Tensor:
     """By torch: gather, decode, join with the frame itself and the sink, attend; some rows at a time on a CPU."""
+    q, table, visible, turned = frame.q, frame.table, frame.visible, isinstance(frame.codec, TURNING)
     rows, heads, tokens, width = q.shape
-    turned = isinstance(codec, TURNING)
+    sides = frame.sides
     if turned:  # products and weighted means commute with the turn, so a frame is turned, not all it looks at
-        q, own_keys, own_values, sink_key, sink_value = map(hadamard, (q, own_keys, own_values, sink_key, sink_value))
+        q = hadamard(q)
+        sides = [side._replace(own=hadamard(side.own), sink=hadamard(side.sink)) for side in sides]
     # A weight of 0 times a number that is not finite is not 0, so columns that are not seen name a page that is.
     table = torch.where(visible, table, table.gather(1, visible.int().argmax(1, keepdim=True)))
     blind = ~visible.any(1)
@@ -157,21 +155,20 @@ def _sdpa(
     outs = []
     for first in range(0, rows, size):
         some = slice(first, first + size)
-        where = table[some], blind[some]
-        keys = _joined(codec, key_parts, own_keys[some], sink_key, *where)
-        values = _joined(value_codec, value_parts, own_values[some], sink_value, *where)
+        keys, values = (_joined(side, some, table, blind) for side in sides)
         outs.append(cache_attention(q[some], keys, values, bias[some]))
     out = outs[0] if len(outs) == 1 else torch.cat(outs)
     return hadamard(out) if turned else out
 
 
-def _joined(codec: Codec, parts: tuple[Tensor, ...], own: Tensor, sink: Tensor, table: Tensor, blind: Tensor) -> Tensor:
-    """Decoded pages, the frame's own and the sink (B, H, C * P + P + 1, D)."""
-    pages = tuple(gather_pages(part, table) for part in parts)
+def _joined(side: Side, some: slice, table: Tensor, blind: Tensor) -> Tensor:
+    """Of some rows the decoded pages, the frame's own and the sink (B, H, C * P + P + 1, D)."""
+    codec, own = side.codec, side.own[some]
+    pages = tuple(gather_pages(part, table[some]) for part in side.parts)
     seen = codec.decode_turned(pages).to(own.dtype) if isinstance(codec, TURNING) else codec.decode(pages, own.dtype)
-    if not own.is_cpu or bool(blind.any()):  # asking is cheap on a CPU alone
-        seen = seen.masked_fill(blind[:, None, None, None], 0)
-    return torch.cat((seen, own, sink.unsqueeze(1).expand(own.shape[0], -1, -1, -1)), dim=2)
+    if not own.is_cpu or bool(blind[some].any()):  # asking is cheap on a CPU alone
+        seen = seen.masked_fill(blind[some][:, None, None, None], 0)
+    return torch.cat((seen, own, side.sink.unsqueeze(1).expand(own.shape[0], -1, -1, -1)), dim=2)
 
 
 def gather_pages(part: Tensor, table: Tensor) -> Tensor:

@@ -16,43 +16,33 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .paged import PagedFrame
+from .tiles_triton import hadamard_signs, tile, tile_constants
+
 KEYS = {2: 64, 4: 32}
 """Keys a step by bytes of a query's number: several small frames at once, and no more than registers hold."""
 
 WARPS, STAGES = 4, 2
 
 
-def frame_attention(
-    q: Tensor,
-    own_keys: Tensor,
-    own_values: Tensor,
-    key_parts: Sequence[Tensor],
-    value_parts: Sequence[Tensor],
-    table: Tensor,
-    visible: Tensor,
-    sink_key: Tensor,
-    sink_value: Tensor,
-    *_: object,
-) -> Tensor:
+def frame_attention(frame: PagedFrame) -> Tensor:
     """As `kernels.paged_attention`, for codecs of floating point, "int8" and "int4"; P and D at most 128."""
-    rows, heads, _tokens, _width = q.shape
+    q, table = frame.q, frame.table
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
-    own = [x.to(q.dtype).contiguous() for x in (q, own_keys, own_values)]
-    parts = [*key_parts, key_parts[0], *value_parts, value_parts[0]]  # without scales the codes stand in, unread
-    codes = [parts[0], parts[1], parts[len(key_parts) + 1], parts[len(key_parts) + 2]]
-    sink = [x.to(q.dtype).contiguous() for x in (sink_key, sink_value)]
-    where = table.contiguous(), visible.contiguous().view(torch.uint8)
-    frame_kernel[rows, heads](*own, *codes, *where, *sink, out, **constants(q, key_parts, table.shape[1]))
+    own = [x.to(q.dtype).contiguous() for x in (q, frame.own_keys, frame.own_values)]
+    # Without scales the codes stand in, unread.
+    stored = [parts[i] for parts in (frame.key_parts, frame.value_parts) for i in (0, -1)]
+    sink = [x.to(q.dtype).contiguous() for x in (frame.sink_key, frame.sink_value)]
+    where = table.contiguous(), frame.visible.contiguous().view(torch.uint8)
+    frame_kernel[q.shape[:2]](*own, *stored, *where, *sink, out, **constants(q, frame.key_parts, table.shape[1]))
     return out
 
 
 def constants(q: Tensor, key_parts: Sequence[Tensor], columns: int) -> dict[str, object]:
     """What the kernel is compiled for, by name."""
-    _, heads, tokens, width = q.shape
-    bits = 0 if len(key_parts) == 1 else 8 if key_parts[0].dtype == torch.int8 else 4
-    sizes = {"H": heads, "P": tokens, "D": width, "C": columns, "N": KEYS[q.element_size()], "BITS": bits}
-    padded = {"PP": max(16, triton.next_power_of_2(tokens)), "DP": max(16, triton.next_power_of_2(width))}
-    return {**sizes, **padded, "SCALE": width**-0.5 * math.log2(math.e), "num_warps": WARPS, "num_stages": STAGES}
+    width = q.shape[-1]
+    own = {"C": columns, "N": KEYS[q.element_size()], "SCALE": width**-0.5 * math.log2(math.e)}
+    return {**tile_constants(q, key_parts, width), **own, "num_warps": WARPS, "num_stages": STAGES}
 
 
 @triton.jit
@@ -63,10 +53,8 @@ def frame_kernel(
     PP: tl.constexpr, DP: tl.constexpr, SCALE: tl.constexpr,
 ):  # fmt: skip
     """Tiles are (PP, DP) queries and (N, DP) keys: P, D and C * P rounded up, the rest masked."""
-    row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    p, d = tl.arange(0, PP), tl.arange(0, DP)
-    frame = ((row * H + head) * P + p)[:, None] * D + d[None, :]
-    inside = (p < P)[:, None] & (d < D)[None, :]
+    row, head, p, d, token, inside = tile(H, P, D, PP, DP)
+    frame = token[:, None] * D + d[None, :]
     query = tl.load(q + frame, mask=inside, other=0.0)
     looking = query
     if BITS == 4:
@@ -129,15 +117,3 @@ def _joined(peak, total, mean, logits, values):
 def _turned(x, d, D: tl.constexpr):
     """Tile x (PP, DP) times the Hadamard matrix of `kernels.hadamard`; +-1 is exact in every type."""
     return tl.dot(x, hadamard_signs(d, d, D).to(x.dtype), input_precision="tf32x3") * (D & -D) ** -0.5
-
-
-@triton.jit
-def hadamard_signs(i, j, D: tl.constexpr):
-    """Entries of the matrix for rows i and columns j, times the root of its width; 0 beyond D and between blocks."""
-    width: tl.constexpr = D & -D
-    common = i[:, None] & j[None, :] & (width - 1)
-    common ^= common >> 4
-    common ^= common >> 2
-    common ^= common >> 1
-    block = (i // width)[:, None] == (j // width)[None, :]
-    return tl.where(block & (i < D)[:, None] & (j < D)[None, :], 1.0 - 2.0 * (common & 1), 0.0)

@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .codecs import FLOOR
-from .paged_triton import hadamard_signs
+from .tiles_triton import hadamard_signs, tile, tile_constants
 
 
 def write_frame(x: Tensor, parts: Sequence[Tensor], pages: Tensor, turn: Tensor | None) -> None:
@@ -27,12 +27,9 @@ def write_frame(x: Tensor, parts: Sequence[Tensor], pages: Tensor, turn: Tensor 
 
 def constants(x: Tensor, parts: Sequence[Tensor], turn: Tensor | None) -> dict[str, object]:
     """What the kernel is compiled for, by name."""
-    _, heads, tokens, width = x.shape
-    bits = 0 if len(parts) == 1 else 8 if parts[0].dtype == torch.int8 else 4
     turns = 0 if turn is None else 1 if turn.shape[0] == 1 else 2
-    padded = {"PP": max(16, triton.next_power_of_2(tokens)), "DP": max(16, triton.next_power_of_2(width // 2))}
-    sizes = {"H": heads, "P": tokens, "D": width, "BITS": bits, "TURN": turns, **padded}
-    return {**sizes, "EPS": torch.finfo(torch.float32).eps, "LEAST": FLOOR, "num_warps": 4}
+    own = {"TURN": turns, "EPS": torch.finfo(torch.float32).eps, "LEAST": FLOOR}
+    return {**tile_constants(x, parts, x.shape[-1] // 2), **own, "num_warps": 4}
 
 
 @triton.jit
@@ -42,11 +39,9 @@ def write_kernel(
     DP: tl.constexpr, EPS: tl.constexpr, LEAST: tl.constexpr,
 ):  # fmt: skip
     """Tiles are (PP, DP): P and D / 2 rounded up, the rest masked. TURN is 0 for none, 1 for one all rows share."""
-    row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    p, i = tl.arange(0, PP), tl.arange(0, DP)
     half: tl.constexpr = D // 2
-    inside = (p < P)[:, None] & (i < half)[None, :]
-    frame = x + ((row * H + head) * P + p)[:, None] * D
+    row, head, p, i, token, inside = tile(H, P, half, PP, DP)
+    frame = x + token[:, None] * D
     if TURN == 0:
         even = tl.load(frame + 2 * i[None, :], mask=inside, other=0.0).to(tl.float32)
         odd = tl.load(frame + 2 * i[None, :] + 1, mask=inside, other=0.0).to(tl.float32)

@@ -39,6 +39,12 @@ class ControlModel:
         """Seconds per control step."""
         return self.frame_skip * float(self.model.opt.timestep)
 
+    def to_bytes(self) -> bytes:
+        """All that a control step depends on; its digest tells two robots or worlds apart, not to be read again."""
+        own = np.empty(mujoco.mj_sizeModel(self.model), np.uint8)
+        mujoco.mj_saveModel(self.model, None, own)
+        return b"".join((self.frame_skip.to_bytes(8), self.low.tobytes(), self.high.tobytes(), own.tobytes()))
+
 
 def control_model(task: str | TaskSpec, world: World | dict[str, float] | None = None) -> ControlModel:
     """The control model of `task` in `world`; the same object for the same arguments.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -62,6 +63,11 @@ class FrameVerifier:
     def calibration(self) -> Calibration:
         """What films of real clips look like."""
         return self.motion.calibration
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of estimator, calibration and worlds, see `MotionVerifier.digest`."""
+        return hashlib.sha256((self.estimator.digest + self.motion.digest).encode()).hexdigest()
 
     def verify(self, frames: Sequence[NDArray[np.uint8]], actions: Sequence[Any] | None = None) -> list[PhysicsReport]:
         """A report for each film.

@@ -11,7 +11,10 @@ Example:
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +71,12 @@ class MotionVerifier:
     def task(self) -> str:
         """Id of the task."""
         return self.calibration.task
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of calibration and worlds: equal where every clip has the same report."""
+        known = json.dumps(asdict(self.calibration), sort_keys=True).encode()
+        return hashlib.sha256(b"".join((known, *(world.to_bytes() for world in self._worlds)))).hexdigest()
 
     def verify(self, clips: Sequence[MotionClip], disagreement: Sequence[Array] | None = None) -> list[PhysicsReport]:
         """A report for each clip; the same bits whatever other clips stand beside it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -135,10 +136,12 @@ def test_an_appended_result_is_in_the_table(tmp_path: Path):
     for seed in (0, 1):
         common.append_result(
             "toy", task="wmenv/Toy-v0", modality="state", seed=seed, returns={"dream": arm(5.0)},
-            command="wmenv demo", real_steps=1000, folder=tmp_path,
+            begun=time.monotonic() - 5, real_steps=1000, folder=tmp_path,
         )  # fmt: skip
     table = readme.results_table(readme.load_runs(tmp_path))
-    assert "| Toy-v0 | state | 2 | 1,000 |" in table and "Made by `wmenv demo` on" in table
+    assert "| Toy-v0 | state | 2 | 1,000 |" in table and "Made by `python -m benchmarks.toy` on" in table
+    row = json.loads((tmp_path / "toy.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert row["wall_seconds"] >= 5 and row["threads"] >= 1
 
 
 def test_rate_counts_units():
@@ -148,3 +151,17 @@ def test_rate_counts_units():
 def test_stored_benchmarks_are_readable():
     for path in sorted((ROOT / "benchmarks").glob("*.json")):
         assert readme.bench_table(json.loads(path.read_text(encoding="utf-8"))).startswith("|"), path.name
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda path: path.name)
+def test_lines_fit_an_editor(path: Path):
+    """Tables excepted, which cannot be wrapped."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    assert not [number for number, line in lines if len(line) > 130 and not line.startswith("|")]
+
+
+def test_what_is_filled_in_is_wrapped_and_tables_are_not():
+    row = "| " + "a very long cell " * 20 + "|"
+    filled = readme._fill("<!-- x:begin -->\n<!-- x:end -->", "x", f"{row}\n\n{'some words ' * 30}\n\nEnd.")
+    first, *rest = filled.splitlines()[1:-1]
+    assert first == row and len(rest) == 6 and max(map(len, rest)) <= 120 and rest[-1] == "End."

@@ -20,6 +20,11 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
 
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors of any device as the bytes of a safetensors file."""
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+
+
 def write_checkpoint(folder: Path, description: Mapping[str, Any], tensors: Mapping[str, Tensor], *, stem: str) -> None:
     """Write `stem`.safetensors, then `stem`.json, which holds its digest and so makes it count.
 
@@ -28,7 +33,7 @@ def write_checkpoint(folder: Path, description: Mapping[str, Any], tensors: Mapp
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        payload = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+        payload = packed(tensors)
         name = f"{stem}-{digest(payload)[:16]}.safetensors"
         write_bytes(folder / name, payload)
         write_json(folder / f"{stem}.json", {**description, "file": name, "sha256": digest(payload)})

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from .atomic import digest
-from .checkpoint import CONFIG
+from .checkpoint import packed
 from .data import EpisodeStore
-from .device import named_device
 from .distill_config import DistillConfig
-from .errors import DataError, InputError
-from .train import SCRATCH, held_out
+from .errors import InputError
+from .train import SCRATCH, learned_part, ready
 from .training import Progress
 from .training.distill_stage import fit_few_steps
 from .training.dynamics_stage import encode_episodes
@@ -62,13 +60,7 @@ def distill(
         InputError, DataError, CheckpointError, TrainingError: with the field, the file or the step in the message.
     """
     config, out = _with_options(config or DistillConfig(), options), Path(out)
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
-    place = named_device(device)
-    if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
-        raise InputError(
-            f"out: expected a new folder, got {out} with a finished model; choose another or pass overwrite"
-        )
+    place = ready(out, seed, device, overwrite=overwrite)
     given = model if isinstance(model, WorldModel) else WorldModel.from_pretrained(model)
     _check_teacher(given, config)
     store = EpisodeStore.open(data, task=given.config.task)
@@ -76,17 +68,12 @@ def distill(
         raise InputError(
             f"data: expected frames of {given.config.image_size} pixels, which the model sees, got {store.info.size}"
         )
-    episodes = store.load()
-    if not episodes:
-        raise DataError(f"{data}: expected recorded episodes, got none; record some first")
-    training = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
+    training = learned_part(store)
     student = few_step_copy(given, config).to(place)
     teacher = copy.deepcopy(given.dynamics).requires_grad_(False).to(place)
     recorded = encode_episodes(student, training)
     identity = {
-        "model": digest(
-            save({name: tensor.detach().cpu().contiguous() for name, tensor in given.state_dict().items()})
-        ),
+        "model": digest(packed(given.state_dict())),
         "data": digest(b"".join(t.numpy().tobytes() for t in (recorded.latent, recorded.action, recorded.length))),
         "config": dataclasses.asdict(config),
         "seed": seed,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from .config import METHODS
 from .errors import InputError
+from .ranges import check_number, check_whole
 
 LONGEST = 4096
 
@@ -52,13 +53,9 @@ class DistillConfig:
             ("steps", 1, 1000), ("updates", 1, 2**31), ("rows", 1, 65_536), ("frames", 1, LONGEST), ("grid", 2, 1024),
             ("stride", 1, 1024), ("rollouts", 2, 64),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                raise InputError(f"{name}: expected an integer from {least} to {most}, got {value!r}")
-        for name, low, high in (("rate", 0.0, 1.0), ("aimed", 0.0, 1.0)):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-                raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
+            check_whole(name, getattr(self, name), least, most)
+        for name in ("rate", "aimed"):
+            check_number(name, getattr(self, name), 0, 1)
         if self.grid & (self.grid - 1):
             raise InputError(f"grid: expected a power of two, got {self.grid}")
         if self.method != "self_forcing" and self.grid % self.steps:

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import save
 
 from .atomic import digest
-from .checkpoint import CONFIG
+from .checkpoint import CONFIG, packed
 from .config import WorldModelConfig
 from .data import DataInfo, Episode, EpisodeStore
 from .device import named_device
 from .errors import DataError, InputError
 from .presets import Preset, preset_named
+from .ranges import check_whole
 from .tokenizers import group_slots
 from .training import Progress
 from .training.dynamics_stage import fit_dynamics
@@ -70,23 +70,14 @@ def train(
     """
     sizes = preset if isinstance(preset, Preset) else preset_named(preset)
     out = Path(out)
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
-    place = named_device(device)
-    if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
-        raise InputError(
-            f"out: expected a new folder, got {out} with a finished model; choose another or pass overwrite"
-        )
+    place = ready(out, seed, device, overwrite=overwrite)
     store = EpisodeStore.open(data, task=task)
     modality = modality or ("state" if store.info.size is None else "frames")
     if modality not in ("frames", "state"):
         raise InputError(f"modality: expected 'frames' or 'state', got {modality!r}")
     if modality == "frames" and store.info.size is None:
         raise InputError("modality: expected 'state' for a data set without frames, got 'frames'; record with frames")
-    episodes = store.load()
-    if not episodes:
-        raise DataError(f"{data}: expected recorded episodes, got none; record some first")
-    training = [e for i, e in enumerate(episodes) if not held_out(i, len(episodes))]
+    training = learned_part(store)
     with torch.random.fork_rng(devices=[]):  # initial weights; the caller's stream goes on as if none were drawn
         if init is not None and not isinstance(init, WorldModel):
             init = WorldModel.from_pretrained(init)
@@ -112,6 +103,33 @@ def train(
     model.save_pretrained(out)
     shutil.rmtree(scratch, ignore_errors=True)
     return model
+
+
+def ready(out: Path, seed: int, device: str, *, overwrite: bool) -> torch.device:
+    """Where a training into `out` runs, once its seed and folder are sound.
+
+    Raises:
+        InputError: the seed or the device is none, or `out` holds a finished model that is not to be overwritten.
+    """
+    check_whole("seed", seed, 0, 2**63 - 1)
+    place = named_device(device)
+    if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
+        raise InputError(
+            f"out: expected a new folder, got {out} with a finished model; choose another or pass overwrite"
+        )
+    return place
+
+
+def learned_part(store: EpisodeStore) -> list[Episode]:
+    """The recorded episodes that are learned from.
+
+    Raises:
+        DataError: nothing is recorded, or a file is damaged.
+    """
+    episodes = store.load()
+    if not episodes:
+        raise DataError(f"{store.path}: expected recorded episodes, got none; record some first")
+    return parted(episodes)[0]
 
 
 def held_out(index: int, total: int) -> bool:
@@ -172,7 +190,7 @@ def _recording(episodes: list[Episode]) -> str:
 
 def _fingerprint(model: WorldModel) -> str:
     """What tells a training from this model from one that began elsewhere."""
-    return digest(save({name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}))
+    return digest(packed(_weights(model)))
 
 
 def _check_same(old: WorldModelConfig, new: WorldModelConfig) -> None:

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from .cache import FrameCache, copy_cache
-from .card import write_card
-from .checkpoint import CONFIG, WEIGHTS, load_tensors, read_json, read_tensors
+from .checkpoint import CONFIG, WEIGHTS, load_tensors
 from .config import WorldModelConfig
-from .dynamics import Due, Dynamics, DynamicsConfig, NextFrame, new_cache
+from .dynamics import Due, Dynamics, DynamicsConfig, NextFrame, remember
 from .errors import CheckpointError, InputError
 from .heads import TransitionHeads
+from .model_files import read_model, write_model
 from .sampling import denoise
-from .tokenizers import FrameVAE, FrameVAEConfig, StateTokenizer, Tokenizer, unit_vectors
+from .tokenizers import StateTokenizer, build_tokenizer, change_of_latents
 from .types import LATENT_BOUND, DreamState, EncoderState, LazyState, State, StepOutput, gather_rows
 
 Sampler = Callable[[NextFrame, Tensor, Tensor], Tensor]
@@ -55,17 +55,10 @@ class WorldModel(nn.Module):
         self.tokenizer = build_tokenizer(config)
         self.dynamics = Dynamics(
             DynamicsConfig(
-                num_tokens=n,
-                token_dim=c,
-                grid=self.tokenizer.grid,
-                action_dim=a,
-                width=config.width,
-                depth=config.depth,
-                heads=config.heads,
-                window=config.window,
-                any_step=config.any_step,
-            )  # fmt: skip
-        )
+                num_tokens=n, token_dim=c, grid=self.tokenizer.grid, action_dim=a, width=config.width,
+                depth=config.depth, heads=config.heads, window=config.window, any_step=config.any_step,
+            )
+        )  # fmt: skip
         self.heads = TransitionHeads(n, c, a, config.head_width)
         k, w = config.num_starts, self.context
         self.register_buffer("start_latents", torch.zeros(k, w, n, c))
@@ -155,18 +148,7 @@ class WorldModel(nn.Module):
             raise InputError(
                 f"latents: expected at least history = {self.config.history} frames, got {latents.shape[1]}"
             )
-        return DreamState(*self.remember(latents, actions, valid), latents[:, -self.config.history :].clone())
-
-    @torch.no_grad()
-    def remember(self, latents: Tensor, actions: Tensor, valid: Tensor) -> FrameCache:
-        """A ring that has seen a clip; arguments as in `start_from`, of any length."""
-        cache = new_cache(self.dynamics, len(latents))
-        base, clean = latents[:, 0], torch.zeros(1, device=self.device)
-        for t in range(latents.shape[1]):
-            frame = NextFrame.begin(self.dynamics, cache, actions[:, t])
-            cache = frame.commit(base, latents[:, t], clean, valid[:, t])
-            base = latents[:, t]
-        return cache
+        return DreamState(*remember(self.dynamics, latents, actions, valid), latents[:, -self.config.history :].clone())
 
     @torch.no_grad()
     def step(
@@ -264,18 +246,7 @@ class WorldModel(nn.Module):
                 f"model: expected latents {other.latent_shape} from {other.config.modality}, "
                 f"got {self.latent_shape} from {self.config.modality}; use models of the same preset and modality"
             )
-        if isinstance(self.tokenizer, FrameVAE) and not _same_line(self.tokenizer, other.tokenizer):
-            raise InputError(
-                "model: expected one that was trained on from the other (init=), got one of a training of its own; "
-                "the numbers of its frame latents mean something else"
-            )
-        gain, shift = torch.ones(self.latent_shape), torch.zeros(self.latent_shape)
-        if isinstance(self.tokenizer, StateTokenizer) and isinstance(other.tokenizer, StateTokenizer):
-            slots = self.tokenizer.slots.cpu()
-            scale, mean = other.tokenizer.scale.cpu(), other.tokenizer.mean.cpu()
-            gain.view(-1)[slots] = self.tokenizer.scale.cpu() / scale
-            shift.view(-1)[slots] = (self.tokenizer.mean.cpu() - mean) / scale
-        return gain, shift
+        return change_of_latents(self.tokenizer, other.tokenizer)
 
     # ---- on disk
 
@@ -285,7 +256,7 @@ class WorldModel(nn.Module):
         Raises:
             CheckpointError: the folder cannot be written.
         """
-        write_card(Path(folder), self.config, self.state_dict())
+        write_model(Path(folder), self.config, self.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> WorldModel:
@@ -295,21 +266,11 @@ class WorldModel(nn.Module):
             CheckpointError: a file is missing, damaged or of another kind.
         """
         folder = Path(folder)
-        values = read_json(folder / CONFIG)
-        config = WorldModelConfig.from_dict(values)
-        tensors = read_tensors(folder / WEIGHTS, values.get("weights_sha256"))
-        least, held = config.least_numbers(), sum(tensor.numel() for tensor in tensors.values())
-        if least > held:  # before memory is taken for whatever a stranger wrote
-            raise CheckpointError(
-                f"{folder / CONFIG}: its sizes need over {least} weights, the file beside it has {held}"
-            )
+        config, tensors = read_model(folder)
         try:
             model = cls(config)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"{folder / CONFIG}: sizes that make no model ({error}); restore it") from error
-        slots = tensors.get("tokenizer.slots")
-        if slots is not None and slots.tolist() != list(config.state_slots):
-            raise CheckpointError(f"{folder / WEIGHTS}: tokenizer.slots: expected the state_slots of its config")
         load_tensors(model, tensors, folder / WEIGHTS)
         return model.eval().requires_grad_(False)
 
@@ -348,21 +309,3 @@ class WorldModel(nn.Module):
         """As in torch; start caches that were computed with the old weights are dropped."""
         self.forget_pages()
         return super().load_state_dict(*args, **kwargs)
-
-
-def _same_line(one: FrameVAE, other: Any) -> bool:
-    """Whether two tokenizers come of one training: going on with it leaves what they measure frames by as it was."""
-    names = ("background", "latent_mean", "latent_scale")
-    return all(torch.equal(getattr(one, name).cpu(), getattr(other, name).cpu()) for name in names)
-
-
-def build_tokenizer(config: WorldModelConfig) -> Tokenizer:
-    """The tokenizer that `config` describes, not yet trained."""
-    if config.modality == "state":
-        return StateTokenizer(config.state_slots, config.num_tokens, config.token_dim, unit_vectors(config.state_names))
-    if config.image_size is None:
-        raise CheckpointError("image_size: expected pixels for a frame model, got None; restore config.json")
-    vae = FrameVAEConfig(
-        image_size=config.image_size, token_dim=config.token_dim, width=config.vae_width, grid=config.grid
-    )
-    return FrameVAE(vae)

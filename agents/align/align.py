@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -72,7 +71,7 @@ def align(
             `config.policy_share` is above 0 without a policy.
         DataError: The recording is too short.
         TrainingError: A reward is not finite; what was done so far is kept in `out`.
-        CheckpointError: `out` holds the state of another run.
+        CheckpointError: `out` holds the state of another run: of another model, data, verifier, policy or settings.
     """
     config, out = config or AlignConfig(), Path(out)
     scratch = out / SCRATCH
@@ -83,12 +82,12 @@ def align(
     if isinstance(policy, (str, Path)):
         policy = Policy.load(policy)
     identity = {
-        "model": atomic.digest(b"".join(t.cpu().numpy().tobytes() for t in given.state_dict().values())),
+        "model": weights_digest(given),
         "data": [store.info.task, store.num_episodes, store.num_steps],
         "config": asdict(config),
         "seed": seed,
-        "verifier": None if verifier is None else verifier_digest(verifier),
-        "policy": None if policy is None else policy.config.steps,
+        "verifier": None if verifier is None else verifier.digest,
+        "policy": None if policy is None else weights_digest(policy.network),
     }
     if (out / checkpoint.CONFIG).exists() and not scratch.exists():
         if not (out / ORIGIN).exists() or checkpoint.read_json(out / ORIGIN) != identity:
@@ -133,9 +132,9 @@ def align(
     return tuned
 
 
-def verifier_digest(verifier: physics.MotionVerifier | physics.FrameVerifier) -> str:
-    """Tells two calibrations apart."""
-    return atomic.digest(json.dumps(asdict(verifier.calibration), sort_keys=True).encode())
+def weights_digest(module: torch.nn.Module) -> str:
+    """Tells two networks apart."""
+    return atomic.digest(b"".join(t.cpu().numpy().tobytes() for t in module.state_dict().values()))
 
 
 def make_grader(
@@ -158,7 +157,7 @@ def make_grader(
             worlds = centred_worlds(task, learned, config)
             atomic.write_json(folder / WORLDS, {"worlds": [world.to_dict() for world in worlds]})
             rewarding_verifier(model, clips, worlds, config).calibration.save(folder / VERIFIER)
-        kept = json.loads((folder / WORLDS).read_text(encoding="utf-8"))
+        kept = checkpoint.read_json(folder / WORLDS)
         known = physics.Calibration.load(folder / VERIFIER)
         around = [physics.World.from_dict(world) for world in kept["worlds"]]
         if model.config.modality == "frames":

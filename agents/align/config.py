@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from wmenv import InputError
+from wmenv import InputError, ranges
 
 Method = Literal["rlpf", "binary", "grpo", "random", "dpo", "filter", "supervised"]
 EACH = 4  # starts out of one dream
@@ -108,15 +108,10 @@ class AlignConfig:
         if self.exploration not in ("bounded", "flow"):
             raise InputError(f"exploration: expected 'bounded' or 'flow', got {self.exploration!r}")
         for name, least in _WHOLE.items():
-            value = getattr(self, name)
-            if name == "denoise_steps" and value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
+            if name != "denoise_steps" or self.denoise_steps is not None:
+                ranges.check_whole(name, getattr(self, name), least)
         for name, (low, high) in _NUMBERS.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-                raise InputError(f"{name}: expected a number in [{low}, {high}], got {value!r}")
+            ranges.check_number(name, getattr(self, name), low, high)
         if self.recorded_share + self.random_share + self.policy_share <= 0:
             raise InputError("recorded_share, random_share, policy_share: expected some above 0, got 0; who is to act?")
         if self.noise_low > self.noise_high:

@@ -199,8 +199,8 @@ class Rounds:
         description, tensors = checkpoint.read_checkpoint(self.folder, stem=STEM)
         if description.get("identity") != self.identity:
             raise CheckpointError(
-                f"{self.folder / STEM}.json: expected the state of this run, got one of another model, data or "
-                "settings; finish that run with its own settings, or remove the folder to start again"
+                f"{self.folder / STEM}.json: expected the state of this run, got one of another model, data, "
+                "verifier, policy or settings; finish that run with its own, or remove the folder to start again"
             )
         done = description.get("done")
         if type(done) is not int or not 0 <= done <= self.config.updates:

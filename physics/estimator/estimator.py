@@ -90,6 +90,11 @@ class StateEstimator:
         """By degree of freedom (nv,) the period, m or rad, within which a position is known; 0: known altogether."""
         return self._code.periods(self.control_model.model.nv)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        return hashlib.sha256(save(self._arrays())).hexdigest()
+
     def read(self, frames: NDArray[np.uint8], action: Any = None) -> tuple[MotionClip, Array]:
         """The motion that `frames` show.
 
@@ -144,8 +149,7 @@ class StateEstimator:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        payload = save(self._arrays())
-        sha256 = hashlib.sha256(payload).hexdigest()
+        payload, sha256 = save(self._arrays()), self.digest
         name = f"estimator-{sha256[:16]}.safetensors"
         write_bytes(folder / name, payload)
         description = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from .env import TaskEnv
 from .spec import TaskSpec
 from .table import SPECS
 
+COLUMNS = 120
 HEADER = """# Tasks
 
 Made by `python -m physics.tasks > docs/tasks.md`; a test compares the two.
@@ -59,9 +62,13 @@ def _section(spec: TaskSpec) -> str:
         lines = [
             f"## `{spec.id}`",
             "",
-            f"Source `{spec.source}`; {spec.max_episode_steps} steps of {1 / env.fps:g} s; "
-            f"{len(env.state_names)} state coordinates; {action.shape[0]} actions in [{low:g}, {high:g}]."
-            + (f" {spec.note}" if spec.note else ""),
+            fill(
+                f"Source `{spec.source}`; {spec.max_episode_steps} steps of {1 / env.fps:g} s; "
+                f"{len(env.state_names)} state coordinates; {action.shape[0]} actions in [{low:g}, {high:g}]."
+                + (f" {spec.note}" if spec.note else ""),
+                COLUMNS,
+                break_on_hyphens=False,
+            ),
             "",
             "| # | coordinate | low | high | group | meaning |",
             "|---|---|---|---|---|---|",
@@ -74,7 +81,7 @@ def _section(spec: TaskSpec) -> str:
             *(f"`{joint}` ({reason})" for joint, reason in spec.omit.items()),
         ]
         if left_out:
-            lines += ["", f"Left out: {'; '.join(left_out)}."]
+            lines += ["", fill(f"Left out: {'; '.join(left_out)}.", COLUMNS, break_on_hyphens=False)]
         return "\n".join([*lines, ""])
     finally:
         env.close()

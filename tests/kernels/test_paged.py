@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import kernels.paged as paged
-from kernels import Int2, KernelError, codec_named, paged_attention, paged_attention_reference
+from kernels import Int2, KernelError, PagedFrame, codec_named, paged_attention, paged_attention_reference
 
 TOLERANCE = {"fp64": 1e-5, "fp32": 1e-5, "bf16": 1e-5, "fp16": 1e-5, "int8": 1e-5, "int4": 1e-5, "int2": 1e-5}
 """Both sides decode the same codes in float32 or wider, so that no codec's own error enters."""
@@ -28,7 +28,7 @@ def draw(
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Arguments of `paged_attention`; pages are shared between rows, and some rows see none."""
+    """Fields of a `PagedFrame`; pages are shared between rows, and some rows see none."""
     generator = torch.Generator().manual_seed(seed)
     pages = max(2, rows * columns // 2)
 
@@ -70,22 +70,27 @@ def test_equals_the_oracle(codec: str, data: st.DataObject):
     }
     args = draw(codec, **{name: data.draw(size, label=name) for name, size in sizes.items()})
     torch.testing.assert_close(
-        paged_attention(**args), paged_attention_reference(**args), rtol=0, atol=TOLERANCE[codec]
+        paged_attention(PagedFrame(**args)),
+        paged_attention_reference(PagedFrame(**args)),
+        rtol=0,
+        atol=TOLERANCE[codec],
     )
 
 
 def test_in_float64_it_equals_the_oracle_to_the_last_digits():
     args = draw("fp64", dtype=torch.float64)
-    torch.testing.assert_close(paged_attention(**args), paged_attention_reference(**args), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        paged_attention(PagedFrame(**args)), paged_attention_reference(PagedFrame(**args)), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 2000, 2**18])
 @pytest.mark.parametrize("codec", ["fp32", "int4"])
 def test_rows_do_not_depend_on_how_many_are_gathered_at_once(codec: str, chunk: int, monkeypatch):
     args = draw(codec, rows=7)
-    whole = paged_attention(**args)
+    whole = paged_attention(PagedFrame(**args))
     monkeypatch.setattr(paged, "CHUNK", chunk)
-    torch.testing.assert_close(paged_attention(**args), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(paged_attention(PagedFrame(**args)), whole, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("codec", ["fp32", "bf16", "int8", "int4"])
@@ -95,11 +100,11 @@ def test_pages_that_are_not_visible_have_no_influence_though_they_be_nan(codec: 
     used = torch.zeros(args["key_parts"][0].shape[0], dtype=torch.bool)
     used[args["table"][args["visible"]]] = True
     assert not used.all() and used.any()
-    before = paged_attention(**args)
+    before = paged_attention(PagedFrame(**args))
     for part in (*args["key_parts"], *args["value_parts"]):
         if part.is_floating_point():
             part[~used] = torch.nan
-    assert torch.equal(paged_attention(**args), before)
+    assert torch.equal(paged_attention(PagedFrame(**args)), before)
 
 
 def test_a_row_that_sees_one_page_and_itself_is_the_dense_attention_over_both():
@@ -114,7 +119,7 @@ def test_a_row_that_sees_one_page_and_itself_is_the_dense_attention_over_both():
         )
     )
     wanted = torch.nn.functional.scaled_dot_product_attention(args["q"][0], keys, values)
-    torch.testing.assert_close(paged_attention(**args)[0], wanted, rtol=0, atol=1e-6)
+    torch.testing.assert_close(paged_attention(PagedFrame(**args))[0], wanted, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("codec", ["fp32", "int2"])
@@ -128,11 +133,11 @@ def test_the_op_keeps_its_contract(codec: str):
 def test_the_variable_chooses_the_form(monkeypatch):
     args = draw()
     monkeypatch.setenv("WMENV_KERNELS", "reference")
-    assert torch.equal(paged_attention(**args), paged_attention_reference(**args))
+    assert torch.equal(paged_attention(PagedFrame(**args)), paged_attention_reference(PagedFrame(**args)))
     monkeypatch.setenv("WMENV_KERNELS", "fast")
     with pytest.raises(KernelError, match="expected one of reference, sdpa, triton, got 'fast'"):
-        paged_attention(**args)
+        paged_attention(PagedFrame(**args))
     monkeypatch.setenv("WMENV_KERNELS", "triton")
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(KernelError, match="triton"):  # missing, or present but without a GPU
-        paged_attention(**args)
+        paged_attention(PagedFrame(**args))

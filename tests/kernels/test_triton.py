@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from kernels import cache_write, codec_named, paged_attention, paged_attention_reference
+from kernels import PagedFrame, cache_write, codec_named, paged_attention, paged_attention_reference
 
 SHARED = 48 * 1024
 """Bytes: four programs fit a processor of an H100 or H200, which has 228 kB."""
@@ -69,7 +69,9 @@ def test_attention_equals_the_oracle_on_a_gpu(codec: str, dtype: torch.dtype, mo
     monkeypatch.setenv("WMENV_KERNELS", "triton")
     args = _on_gpu(codec, dtype, rows=9)
     tolerance = {torch.float32: 2e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}[dtype]
-    torch.testing.assert_close(paged_attention(**args), paged_attention_reference(**args), rtol=0, atol=tolerance)
+    torch.testing.assert_close(
+        paged_attention(PagedFrame(**args)), paged_attention_reference(PagedFrame(**args)), rtol=0, atol=tolerance
+    )
 
 
 @pytest.mark.gpu
@@ -98,12 +100,12 @@ def test_one_kernel_beats_gather_and_fused_attention_on_a_gpu(codec: str, monkey
     for form in ("sdpa", "triton"):
         monkeypatch.setenv("WMENV_KERNELS", form)
         for _ in range(3):
-            paged_attention(**args)
+            paged_attention(PagedFrame(**args))
         taken = []
         for _ in range(20):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            paged_attention(**args)
+            paged_attention(PagedFrame(**args))
             end.record()
             end.synchronize()
             taken.append(begin.elapsed_time(end))

@@ -25,7 +25,7 @@ def interpret() -> dict[str, float]:
     """Never bfloat16, in which the interpreter is wrong and does not say so."""
     from test_paged import draw
 
-    from kernels import paged_attention, paged_attention_reference
+    from kernels import PagedFrame, paged_attention, paged_attention_reference
 
     os.environ["WMENV_KERNELS"] = "triton"
     found = {}
@@ -33,15 +33,15 @@ def interpret() -> dict[str, float]:
         for tokens, width, columns in ((4, 16, 5), (20, 24, 5)):  # P = 20 ends amid a step of keys
             args = draw(codec, rows=3, columns=columns, heads=2, tokens=tokens, width=width, dtype=DTYPES[dtype])
             args["visible"][0] = False
-            error = paged_attention(**args) - paged_attention_reference(**args)
+            error = paged_attention(PagedFrame(**args)) - paged_attention_reference(PagedFrame(**args))
             found[f"attention {codec} {dtype} P{tokens} D{width}"] = float(error.abs().max())
     poisoned = draw("fp32", rows=4, columns=3)
     used = torch.zeros(poisoned["key_parts"][0].shape[0], dtype=torch.bool)
     used[poisoned["table"][poisoned["visible"]]] = True
-    before = paged_attention(**poisoned)
+    before = paged_attention(PagedFrame(**poisoned))
     for part in (*poisoned["key_parts"], *poisoned["value_parts"]):
         part[~used] = torch.nan
-    found["attention unseen NaN"] = float(not torch.equal(paged_attention(**poisoned), before))
+    found["attention unseen NaN"] = float(not torch.equal(paged_attention(PagedFrame(**poisoned)), before))
     return found | _interpret_writes()
 
 

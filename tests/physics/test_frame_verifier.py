@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from physics import FrameVerifier, MotionClip, StateEstimator, calibrate, film, record_clips
+from physics import FrameVerifier, MotionClip, StateEstimator, World, calibrate, film, record_clips
 from physics.corruptions import corrupt
 from physics.frame_verifier import read_films
 
@@ -35,6 +35,15 @@ def test_real_films_pass_and_others_do_not(verifier: FrameVerifier):
     assert np.mean(wrong[:, None] > real[None]) > 0.8
     swapped = [replace(a, action=b.action) for a, b in zip(clips, clips[::-1], strict=True)]
     assert np.median([report.clip_score for report in verifier.verify(*films(swapped))]) > 1.5
+
+
+def test_a_digest_tells_worlds_and_readers_apart(verifier: FrameVerifier):
+    same = FrameVerifier(StateEstimator.shipped(TASK), verifier.calibration)
+    heavier = FrameVerifier(verifier.estimator, verifier.calibration, [World(mass=1.1)])
+    assert same.digest == verifier.digest != heavier.digest
+    shaken = StateEstimator.shipped(TASK)
+    shaken._motion.sigma[0] += 1e-6
+    assert FrameVerifier(shaken, verifier.calibration).digest != verifier.digest
 
 
 def test_a_film_of_nothing_real_is_doubted(verifier: FrameVerifier):

@@ -258,3 +258,14 @@ def test_the_judge_can_be_a_world() -> None:
     nominal = MotionVerifier(PENDULUM, noise=0.02)
     assert np.mean([r.plausible for r in own.verify(clips)]) > 0.9
     assert np.mean([r.plausible for r in nominal.verify(clips)]) < 0.5
+
+
+def test_a_digest_tells_calibrations_and_worlds_apart(verifier: MotionVerifier, calibration: Calibration):
+    same = MotionVerifier(TASK, calibration=calibration, worlds=[World()])
+    assert same.digest == verifier.digest
+    others = [
+        MotionVerifier(TASK, calibration=calibration, worlds=[World(friction=0.9)]),
+        MotionVerifier(TASK, calibration=calibration, worlds=[World(), World(friction=0.9)]),
+        MotionVerifier(TASK, calibration=replace(calibration, clips=calibration.clips + 1)),
+    ]
+    assert len({verifier.digest, *(other.digest for other in others)}) == 4

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kernels import Codec, cache_write, paged_attention
+from kernels import Codec, PagedFrame, cache_write, paged_attention
 
 from ..errors import InputError, WmenvError
 from .memory import Role
@@ -224,10 +224,11 @@ class PagedCache:
         """Attention (R, H, N, d) over the pages that are seen, the frames themselves and the sink."""
         pool = self.pool
         (key_parts, value_parts), (sink_key, sink_value) = pool.stores[layer], pool.sinks[layer]
-        return paged_attention(
+        frame = PagedFrame(
             q.to(pool.dtype), keys, values, key_parts, value_parts, view.table, view.visible, sink_key, sink_value,
             pool.codec.of(layer, 0), pool.codec.of(layer, 1),
         )  # fmt: skip
+        return paged_attention(frame)
 
     def settled(self, write: Tensor | None = None) -> PagedCache:
         """The table names the pages of what was due."""

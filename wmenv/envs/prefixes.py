@@ -14,6 +14,7 @@ from torch import Tensor
 from kernels import Int2
 
 from ..cache import NONE, PagePool
+from ..dynamics import remember
 from ..world_model import WorldModel
 from .invariant import run_in_chunks
 
@@ -83,9 +84,9 @@ class Prefixes:
         table = torch.full(valid.shape, NONE, dtype=torch.long, device=pool.device)
         table[valid] = pool.free(int(self._frames[missing].sum()), *beside)
         self._table[index, 1:] = table
-        remember = partial(remembered, self.model)
+        encode = partial(remembered, self.model)
         for some, pages in () if not table.numel() else zip(index.split(AT_ONCE), table.split(AT_ONCE), strict=True):
-            held = run_in_chunks(remember, some, some) if self.batch_invariant else remember(some)
+            held = run_in_chunks(encode, some, some) if self.batch_invariant else encode(some)
             for layer in range(pool.layers):
                 for side in range(2):
                     pool.write(layer, side, pages.flatten(), held[:, :, layer, side].flatten(0, 1))
@@ -99,7 +100,8 @@ class Prefixes:
 def remembered(model: WorldModel, index: Tensor) -> Tensor:
     """Keys and values (B, W - 1, L, 2, H, N, d) of frames 1 to W - 1 of contexts; frame 0 has left the window."""
     window = model.config.window
-    cache = model.remember(*(x[index, :-1] for x in (model.start_latents, model.start_actions, model.start_valid)))
+    contexts = (x[index, :-1] for x in (model.start_latents, model.start_actions, model.start_valid))
+    cache = remember(model.dynamics, *contexts)
     held = torch.stack((cache.keys, cache.values))[..., :-1, :].unflatten(-2, (window + 1, -1))[..., 1:window, :, :]
     return held.permute(1, 4, 3, 0, 2, 5, 6)  # from (2, B, H, L, W - 1, N, d)
 

@@ -3,7 +3,8 @@
 Every clip is dreamed M times with the recorded actions, as any dream is: frame by frame, through the cache, in S steps,
 without gradients. What was dreamed then stands as the context of one parallel forward per denoising step, in which the
 same noise makes the same frames, now with gradients: through a frame's own steps, not into its past (Self Forcing,
-arXiv 2506.08009, section 3.2, where the cache carries no gradient either).
+arXiv 2506.08009, section 3.2, where the cache carries no gradient either). What is scored is what a dream keeps of a
+frame: brought to the nearest state and held within the bound of latents, as `WorldModel.imagine` does.
 
 The loss is the energy score of each frame's M dreams x_i against the recorded frame z,
 
@@ -21,6 +22,8 @@ roll-outs by such scores: arXiv 2508.21664.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -30,11 +33,14 @@ from ..dynamics import Dynamics, NextFrame, new_cache
 from ..sampling import denoise, euler
 from ..types import LATENT_BOUND
 
+Project = Callable[[Tensor], Tensor]
+"""The nearest latents (..., N, C) that some observation has: a tokenizer's `project`."""
+
 SOFT = 1e-4  # squared distance below which a distance is smooth, in squared usual changes
 
 
 def self_forcing_loss(
-    dynamics: Dynamics, clip: Clip, config: DistillConfig, generator: torch.Generator
+    dynamics: Dynamics, project: Project, clip: Clip, config: DistillConfig, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The energy score of roll-outs from frame W of the clip on, and its parts 'error' and 'spread'."""
     lead, many = dynamics.config.window, config.rollouts
@@ -44,12 +50,12 @@ def self_forcing_loss(
     noise = torch.randn(rows, frames, config.steps, *latent, generator=generator).to(device)
     own = rolled.target & (torch.arange(frames, device=device) >= lead)
     with torch.no_grad():
-        past = roll_out(dynamics, rolled, own, noise)
-    dreamed = again(dynamics, rolled, past, noise)
+        past = roll_out(dynamics, project, rolled, own, noise)
+    dreamed = again(dynamics, project, rolled, past, noise)
     return energy_score(dreamed.unflatten(0, (-1, many)), clip.latent, own[::many], dynamics.delta_scale)
 
 
-def roll_out(dynamics: Dynamics, clip: Clip, own: Tensor, noise: Tensor) -> Tensor:
+def roll_out(dynamics: Dynamics, project: Project, clip: Clip, own: Tensor, noise: Tensor) -> Tensor:
     """Latents (B, F, N, C): dreamed from the clip's actions where `own` (B, F), recorded elsewhere.
 
     `noise` is (B, F, S, N, C).
@@ -61,7 +67,7 @@ def roll_out(dynamics: Dynamics, clip: Clip, own: Tensor, noise: Tensor) -> Tens
         frame = NextFrame.begin(dynamics, cache, clip.action[:, t])
         latent = clip.latent[:, t]
         if own[:, t].any():
-            dreamed = denoise(frame, base, noise[:, t]).clamp(-LATENT_BOUND, LATENT_BOUND)
+            dreamed = project(denoise(frame, base, noise[:, t])).clamp(-LATENT_BOUND, LATENT_BOUND)
             latent = torch.where(own[:, t, None, None], dreamed, latent)
         cache = frame.commit(base, latent, clean, clip.valid[:, t])
         frames.append(latent)
@@ -69,7 +75,7 @@ def roll_out(dynamics: Dynamics, clip: Clip, own: Tensor, noise: Tensor) -> Tens
     return torch.stack(frames, dim=1)
 
 
-def again(dynamics: Dynamics, clip: Clip, past: Tensor, noise: Tensor) -> Tensor:
+def again(dynamics: Dynamics, project: Project, clip: Clip, past: Tensor, noise: Tensor) -> Tensor:
     """The frames (B, F, N, C) that `noise` (B, F, S, N, C) makes after contexts `past`, with gradients."""
     base = torch.cat((clip.first.unsqueeze(1), past[:, :-1]), dim=1)
     clean = past.new_zeros(past.shape[:2])
@@ -78,7 +84,11 @@ def again(dynamics: Dynamics, clip: Clip, past: Tensor, noise: Tensor) -> Tensor
         level, lower = (torch.full_like(clean, 1 - s / steps) for s in (step, step + 1))
         answer = dynamics(past, clean, y, level, clip.action, clip.valid, clip.first, lower)
         y = euler(y, answer, level[..., None, None], lower[..., None, None])
-    return base + dynamics.delta_scale * y
+    # Gradients flow through the projection, which leaves the length of an angle's cosine and sine alone: none sees it.
+    # Led past it, they would point along the chord to the recorded angle and shorten that length until it is lost.
+    kept = project(base + dynamics.delta_scale * y)
+    # They are led past the clamp: a number beyond the bound would have none that brings it back.
+    return kept.clamp(-LATENT_BOUND, LATENT_BOUND).detach() + (kept - kept.detach())
 
 
 def energy_score(dreamed: Tensor, real: Tensor, counts: Tensor, scale: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,38 +1,18 @@
 """Observations to latent tokens and back."""
 
-from typing import Protocol
-
-from torch import Tensor
-
+from .build import build_tokenizer
+from .change import change_of_latents
 from .frame_vae import FrameVAE, FrameVAEConfig
 from .state import StateTokenizer, group_slots, unit_vectors
+from .tokenizer import Tokenizer
 
-__all__ = ["FrameVAE", "FrameVAEConfig", "StateTokenizer", "Tokenizer", "group_slots", "unit_vectors"]
-
-
-class Tokenizer(Protocol):
-    """What the world model asks of a tokenizer; latents are of unit scale."""
-
-    num_tokens: int
-    token_dim: int
-    grid: tuple[int, int]
-
-    def encode(self, obs: Tensor) -> Tensor:
-        """Observations (B, T, ...) of whole clips -> latents (B, T, N, C)."""
-        ...
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents (B, T, N, C) -> observations (B, T, ...)."""
-        ...
-
-    def project(self, latents: Tensor) -> Tensor:
-        """The nearest latents (..., N, C) that some observation has, as far as that is known."""
-        ...
-
-    def stream_start(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """First observation (B, ...) -> (memory (B, M), latent (B, N, C))."""
-        ...
-
-    def stream_step(self, memory: Tensor, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Next observation -> (memory, latent), the same latent that `encode` gives."""
-        ...
+__all__ = [
+    "FrameVAE",
+    "FrameVAEConfig",
+    "StateTokenizer",
+    "Tokenizer",
+    "build_tokenizer",
+    "change_of_latents",
+    "group_slots",
+    "unit_vectors",
+]

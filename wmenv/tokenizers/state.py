@@ -75,9 +75,11 @@ class StateTokenizer(nn.Module):
         self.register_buffer("slots", torch.tensor(list(slots), dtype=torch.long))
         self.register_buffer("mean", torch.zeros(len(slots)))
         self.register_buffer("scale", torch.ones(len(slots)))
-        for size in sorted({len(unit) for unit in units}):  # all angles together, all rotations together
+        sizes = sorted({len(unit) for unit in units})  # all angles together, all rotations together
+        for size in sizes:
             alike = torch.tensor([list(unit) for unit in units if len(unit) == size])
             self.register_buffer(f"units_of_{size}", alike, persistent=False)
+        self._unit_names = [f"units_of_{size}" for size in sizes]  # by name, since a move to a device makes new buffers
         self.slots: Tensor
         self.mean: Tensor
         self.scale: Tensor
@@ -98,20 +100,16 @@ class StateTokenizer(nn.Module):
         """Latents (..., N, C) -> states (..., S) in SI units."""
         return latents.flatten(-2)[..., self.slots] * self.scale + self.mean
 
-    @property
-    def _units(self) -> list[Tensor]:
-        """Indices (U, 2) of angles and (U, 4) of rotations, as far as there are any."""
-        return [buffer for name, buffer in self.named_buffers() if name.startswith("units_of_")]
-
     def project(self, latents: Tensor) -> Tensor:
         """The nearest latents (..., N, C) that are a state: angles and rotations of length 1.
 
         A dream's errors would add up in those lengths, which nothing real has and no verifier of motions can see.
         """
-        if not self._units:
+        if not self._unit_names:
             return latents
         state = self.decode(latents)
-        for unit in self._units:
+        for name in self._unit_names:
+            unit = getattr(self, name)  # (U, 2) of angles or (U, 4) of rotations
             state[..., unit] = nn.functional.normalize(state[..., unit], dim=-1)
         return self.encode(state)
 

@@ -38,7 +38,7 @@ def fit_few_steps(
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         clip = Clip(*(field.to(model.device) for field in data.sample(config.rows, frames, generator)))
         if objective is None:
-            return self_forcing_loss(student, clip, config, generator)
+            return self_forcing_loss(student, model.tokenizer.project, clip, config, generator)
         return objective(student, teacher, clip, config, generator)
 
     stage = Stage(

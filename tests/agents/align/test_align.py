@@ -18,8 +18,10 @@ from agents.align.drivers import Recorded
 from agents.align.grading import Grader, dense, grade
 from agents.align.real_data import RealData
 from agents.cli import main
+from agents.policy import Policy, PolicyConfig
 from agents.record import record
-from wmenv import EpisodeStore, InputError, TrainingError, WorldModel, presets
+from agents.tune import tune
+from wmenv import CheckpointError, EpisodeStore, InputError, TrainingError, WorldModel, presets
 from wmenv.train import train
 
 TASK = "wmenv/InvertedPendulum-v0"
@@ -67,6 +69,9 @@ def test_the_verb_leaves_a_model_figures_and_a_page(made: tuple[Path, Path], tmp
     once_more = json.loads((out / "align.json").read_text())
     assert {**once_more, "wall_seconds": 0} == {**found, "wall_seconds": 0}
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
+    (out / "align.json").write_text("{")
+    with pytest.raises(CheckpointError, match="align.json: expected JSON, got damage"):
+        tune(model, out, data=data, config=replace(QUICK, lead=24, real_rows=32))
 
 
 def test_only_the_dynamics_are_tuned(made, verifier, tmp_path: Path) -> None:
@@ -93,6 +98,33 @@ def test_a_killed_run_goes_on_to_the_same_weights(made, verifier, tmp_path: Path
     np.testing.assert_array_equal(weights(again), weights(whole))
     with pytest.raises(InputError, match="out: expected a new folder"):
         align(made[0], made[1], tmp_path / "whole", config=QUICK, verifier=verifier, seed=1)
+
+
+def test_a_stopped_run_does_not_go_on_with_another_policy_or_in_other_worlds(made, verifier, tmp_path: Path) -> None:
+    model = WorldModel.from_pretrained(made[0])
+    c = model.config
+    shape = PolicyConfig(
+        task=TASK, observation_dim=c.history * c.num_tokens * c.token_dim, observation_bound=10.0,
+        action_low=c.action_low, action_high=c.action_high,
+    )  # fmt: skip
+    policies = [Policy(shape, model=model, seed=seed) for seed in (0, 1)]
+    heavier = physics.MotionVerifier(TASK, calibration=verifier.calibration, worlds=[physics.World(mass=1.1)])
+    config = replace(QUICK, policy_share=0.5)
+
+    def stop(done: int, of: int, numbers: object) -> None:
+        raise KeyboardInterrupt
+
+    def go(policy: Policy, verifier: physics.MotionVerifier, **more: Any) -> WorldModel:
+        return align(made[0], made[1], tmp_path, config=config, policy=policy, verifier=verifier, **more)
+
+    with pytest.raises(KeyboardInterrupt, match="goes on"):
+        go(policies[0], verifier, progress=stop)
+    for other in ((policies[1], verifier), (policies[0], heavier)):
+        with pytest.raises(CheckpointError, match="expected the state of this run, got one of another"):
+            go(*other)
+    go(policies[0], verifier)
+    with pytest.raises(InputError, match="out: expected a new folder"):
+        go(policies[1], verifier)
 
 
 def test_a_run_that_forgets_is_taken_back(made, verifier, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_preference_is_a_pair_of_the_best_and_the_worst_of_a_group() -> None:
 def test_preferred_dreams_become_likelier_and_the_others_less() -> None:
     """The first loss is log 2, since nothing has changed; the second update sees the gap that the first one made."""
     model, real = make_model(), SimpleNamespace(kept_loss=lambda model: 1.0)
-    config = AlignConfig(method="dpo", group=2, real_weight=0.0, learning_rate=1e-3, epochs=5)
+    config = AlignConfig(method="dpo", group=2, real_weight=0.0, learning_rate=3e-5, epochs=5)
     learner = Preferences(model, real, config, 0)  # type: ignore[arg-type]
     found = dreamed(model, learner.noise, group=2)
     reward = torch.tensor([0.0, -1.0, -0.7, -0.2]).unsqueeze(1).expand(-1, FRAMES)

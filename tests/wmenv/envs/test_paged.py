@@ -232,9 +232,16 @@ def test_snapshots_of_other_caches_are_refused():
 
 
 def test_by_the_registered_id():
-    envs = gym.make_vec("wmenv/Dream-v0", num_envs=3, model=tiny(), cache="paged", codec="bf16")
-    envs.reset(seed=0)
-    envs.step(envs.action_space.sample())
+    """The options reach the cache: pages of two bytes a number, and the dreams that they give."""
+    options: dict[str, Any] = {"cache": "paged", "codec": "bf16"}
+    made = gym.make_vec("wmenv/Dream-v0", num_envs=3, model=tiny(), **options).unwrapped
+    assert isinstance(made, DreamVectorEnv) and pool_of(made).codec.of(0, 0).name == "bf16"
+    own, exact = DreamVectorEnv(tiny(), 3, **options), DreamVectorEnv(tiny(), 3, cache="paged")
+    for envs in (made, own, exact):
+        envs.reset(seed=0)
+    shown, same, other = (roll(envs, 3) for envs in (made, own, exact))
+    assert all(np.array_equal(a, b) for a, b in zip(shown, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(shown, other, strict=True))
 
 
 def test_two_bits_are_fitted_to_the_recorded_contexts():

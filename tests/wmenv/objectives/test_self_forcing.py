@@ -13,6 +13,7 @@ from wmenv.data.windows import Clip
 from wmenv.distill_config import DistillConfig
 from wmenv.objectives import self_forcing_loss
 from wmenv.objectives.self_forcing import again, energy_score, roll_out
+from wmenv.tokenizers import StateTokenizer
 from wmenv.training.dynamics_stage import encode_episodes
 from wmenv.types import LATENT_BOUND
 
@@ -36,35 +37,72 @@ def clip() -> Clip:
     return Clip(latent, first, action, reward, torch.zeros(B, F).bool(), valid, target)
 
 
+def projecting() -> StateTokenizer:
+    """Of six coordinates, the first and the fourth the cosine and sine of an angle."""
+    tokenizer = StateTokenizer(range(6), N, C, units=[[0, 3]]).double()
+    tokenizer.fit(torch.randn(50, 6, generator=seeded(7), dtype=torch.float64))
+    return tokenizer
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 @pytest.mark.parametrize("any_step", [False, True])
 def test_the_parallel_form_repeats_the_roll_out(steps: int, any_step: bool):
     """Own frames come again from the same noise; recorded ones stand where nothing was dreamed."""
-    dynamics, x = random_dynamics(any_step=any_step), clip()
+    dynamics, tokenizer, x = random_dynamics(any_step=any_step), projecting(), clip()
+    x.latent[:, W - 1] *= 6  # so that dreams reach the bound of latents
     own = x.target & (torch.arange(F) >= W)
     noise = torch.randn(B, F, steps, N, C, generator=seeded(1), dtype=torch.float64)
-    past = roll_out(dynamics, x, own, noise)
+    past = roll_out(dynamics, tokenizer.project, x, own, noise)
     assert torch.equal(past[~own], x.latent[~own])
-    repeated = again(dynamics, x, past, noise).clamp(-LATENT_BOUND, LATENT_BOUND)
+    repeated = again(dynamics, tokenizer.project, x, past, noise)
     torch.testing.assert_close(repeated[own], past[own], rtol=0, atol=1e-9)
-    assert (past[own] - x.latent[own]).abs().min() > 0
+    assert (past[own] - x.latent[own]).abs().min() > 0 and past[own].abs().max() == LATENT_BOUND
+    free = (past[own].abs() < LATENT_BOUND).all(-1).all(-1)
+    length = tokenizer.decode(past[own][free])[:, [0, 3]].norm(dim=-1)
+    torch.testing.assert_close(length, torch.ones_like(length), rtol=0, atol=1e-12)
+
+
+def test_gradients_turn_an_angle_without_changing_its_length_and_call_back_what_left_the_bound():
+    """One step from pure noise: the answer is the change, so its gradient is that of the frame."""
+    dynamics, tokenizer, x = random_dynamics().requires_grad_(True), projecting(), clip()
+    x.first[:, 2] = 40.0  # far beyond the bound, and so is what is dreamed there
+    x = x._replace(latent=x.latent[:, :1], **{f: getattr(x, f)[:, :1] for f in ("action", "valid")})
+    noise = torch.randn(B, 1, 1, N, C, generator=seeded(1), dtype=torch.float64)
+    raw: list[Tensor] = []
+
+    def project(latents: Tensor) -> Tensor:
+        latents.retain_grad()
+        raw.append(latents)
+        return tokenizer.project(latents)
+
+    dreamed = again(dynamics, project, x, x.latent, noise)
+    assert (dreamed[:, :, 2] == LATENT_BOUND).all()
+    dreamed.square().sum().backward()
+    (latents,) = raw
+    assert latents.grad is not None
+    assert (latents.grad[:, :, 2] > 0).all(), "beyond the bound, a smaller number is better"
+    # SI: d loss / d state = d loss / d latent * d latent / d state, and an angle's part is at right angles to it.
+    along = (latents.grad.flatten(2) / tokenizer.scale * tokenizer.decode(latents))[..., [0, 3]].sum(-1)
+    torch.testing.assert_close(along, torch.zeros_like(along), rtol=0, atol=1e-9)
 
 
 def test_a_roll_out_is_what_the_world_model_dreams():
     """The same frames as `start_from` and `step` of a whole model make, from an episode's first observation on."""
-    model = make_model(action_high=(2.0,))
+    model = make_model(action_high=(2.0,), state_names=("cos:mass [1]", "sin:mass [1]"))
     data = encode_episodes(model, [make_episode(3, frames=False)])
     lead = model.config.window
     x = data.cut(torch.tensor([0]), torch.tensor([1 - lead]), 9)
     own = (torch.arange(9) >= lead).unsqueeze(0)
     noise = torch.randn(1, 9, 2, *model.latent_shape, generator=seeded(1))
-    past = roll_out(model.dynamics, x, own, noise)
+    past = roll_out(model.dynamics, model.tokenizer.project, x, own, noise)
     before = data.cut(torch.tensor([0]), torch.tensor([-lead]), 1 + lead)
     state = model.start_from(before.latent, before.action, before.valid)
     for t in range(lead, 9):
         action = x.action[:, t] * model.action_half + model.action_middle
         state = model.step(state, action, noise[:, t]).state
         torch.testing.assert_close(state.latents[:, -1], past[:, t], rtol=0, atol=1e-4)
+    shown = model.tokenizer.decode(past[own])
+    torch.testing.assert_close(shown.norm(dim=-1), torch.ones(len(shown)))
 
 
 def test_the_score_is_least_for_the_true_spread_where_its_error_alone_is_least_for_the_mean():
@@ -98,11 +136,11 @@ def test_the_loss_falls_when_it_is_followed():
     model = make_model(action_high=(2.0,))
     data = encode_episodes(model, [make_episode(s, frames=False) for s in range(6)])
     dynamics = model.dynamics.requires_grad_(True)
-    config = DistillConfig(method="self_forcing", steps=1)
+    project, config = model.tokenizer.project, DistillConfig(method="self_forcing", steps=1)
     optimizer = torch.optim.AdamW(dynamics.parameters(), 3e-3)
 
     def loss(seed: int) -> Tensor:
-        return self_forcing_loss(dynamics, data.sample(16, 7, seeded(seed)), config, seeded(seed))[0]
+        return self_forcing_loss(dynamics, project, data.sample(16, 7, seeded(seed)), config, seeded(seed))[0]
 
     before = loss(99).item()
     for step in range(40):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -110,3 +112,19 @@ def test_a_projected_latent_is_a_state():
         torch.testing.assert_close(seen[..., unit], torch.nn.functional.normalize(state[..., unit], dim=-1))
     torch.testing.assert_close(seen[..., 1], state[..., 1])
     torch.testing.assert_close(tokenizer.project(tokenizer.encode(seen)), tokenizer.encode(seen))
+
+
+def test_a_projection_moves_with_its_tokenizer():
+    """To another type or device, from a file, as a copy."""
+    names = ["cos:a [1]", "sin:a [1]", *(f"qpos:b.q{axis} [1]" for axis in "wxyz")]
+    given, loaded = (StateTokenizer(range(6), 2, 3, unit_vectors(names)) for _ in range(2))
+    given.fit(states())
+    loaded.load_state_dict(given.state_dict())
+    latents = states()[:9].view(9, 2, 3)
+    for twin in (loaded, copy.deepcopy(given).double(), given):
+        moved = twin.project(latents.to(twin.mean.dtype)).float()
+        torch.testing.assert_close(moved, given.project(latents))
+        assert (moved - latents).abs().max() > 0.1
+    given.to("meta")
+    assert {buffer.device.type for buffer in given.buffers()} == {"meta"}
+    assert given.project(latents.to("meta")).is_meta

@@ -7,23 +7,25 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import Tensor
 
 from .atomic import TEMPORARY_PREFIX, digest, sync_folder, write_bytes, write_json
-from .checkpoint import CONFIG, WEIGHTS
+from .checkpoint import CONFIG, WEIGHTS, packed, read_json, read_tensors
 from .config import WorldModelConfig
 from .errors import CheckpointError
 
 CARD = "README.md"
 
 
-def write_card(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Tensor]) -> None:
+def write_model(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Tensor]) -> None:
     """Write the three files; config.json comes last, so that a half-written folder never reads as a model.
 
     All are written aside before the first takes its place, so that a full disk leaves an earlier model as it was.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
     """
-    payload = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    payload = packed(tensors)
     aside = folder / f"{TEMPORARY_PREFIX}model"
     try:
         aside.mkdir(parents=True, exist_ok=True)
@@ -37,6 +39,24 @@ def write_card(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Ten
         raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or change folder") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_model(folder: Path) -> tuple[WorldModelConfig, dict[str, Tensor]]:
+    """What `write_model` wrote, or whatever a stranger did: config and weights are checked against each other.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another kind.
+    """
+    values = read_json(folder / CONFIG)
+    config = WorldModelConfig.from_dict(values)
+    tensors = read_tensors(folder / WEIGHTS, values.get("weights_sha256"))
+    least, held = config.least_numbers(), sum(tensor.numel() for tensor in tensors.values())
+    if least > held:  # before memory is taken for whatever a stranger wrote
+        raise CheckpointError(f"{folder / CONFIG}: its sizes need over {least} weights, the file beside it has {held}")
+    slots = tensors.get("tokenizer.slots")
+    if slots is not None and slots.tolist() != list(config.state_slots):
+        raise CheckpointError(f"{folder / WEIGHTS}: tokenizer.slots: expected the state_slots of its config")
+    return config, tensors
 
 
 def card(config: WorldModelConfig, size: int) -> str:
