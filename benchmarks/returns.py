@@ -84,7 +84,7 @@ STUDIES = (
     Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100),
     Study(task="wmenv/Hopper-v0", obs="state", rounds=8, record_steps=4_000, imagine_steps=30_000, horizon=200),
     Study(
-        task="wmenv/dmc-cheetah-run-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=250
+        task="wmenv/dmc-cheetah-run-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
     ),
 )
 
