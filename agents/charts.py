@@ -63,10 +63,10 @@ def line_chart(
     logarithmic: bool = False,
     right: float = 150,
 ) -> str:
-    """Curves over a common axis, named at their ends.
+    """Curves over a common axis, named at their ends; a line of one point is a dot, with its name beside it.
 
     Args:
-        lines: At least one with two finite points.
+        lines: With finite points.
         x_label: Below the axis.
         y_label: Above the axis.
         height: In units of which the width is 720.
@@ -108,7 +108,8 @@ def line_chart(
         x = x_scale(line.x[-1])
         parts.append(f'<polyline class="curve {line.role}" points="{points}"{dash}/>')
         parts.append(f'<circle class="dot {line.role}" cx="{x:.1f}" cy="{y_scale(line.y[-1]):.1f}" r="3.5"/>')
-        parts.append(_text(f"label {line.role}", WIDTH - right + 12, end + 4, line.name))
+        beside = x + 10 if len(line.x) == 1 else WIDTH - right + 12
+        parts.append(_text(f"label {line.role}", beside, end + 4, line.name))
     return _svg(height, parts, title or y_label)
 
 

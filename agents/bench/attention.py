@@ -57,7 +57,8 @@ def shared_prefix(plan: Plan) -> Iterator[Row | Point]:
         )
         error = apart(sides[0](), sides[1]())
         setting = f"R={rows}, {SHARED} shared, {OWN} own tokens"
-        yield ratio(plan, "R7", "shared prefix", setting, *sides, target=SHARED_TARGET[plan.device], error=error)
+        target = SHARED_TARGET[plan.device]
+        yield ratio(plan, "R7", "shared prefix against copies", setting, *sides, target=target, error=error)
         yield line(
             "R7", "bytes of keys and values", setting, [bytes_[0] / bytes_[1]],
             target=SHARED_MEMORY_TARGET[plan.device], error=error, plain=bytes_[0], ours=bytes_[1],

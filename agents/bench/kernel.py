@@ -25,7 +25,6 @@ from .timing import timed
 
 HEADS, TOKENS, WIDTH, PAGES = 8, 16, 64, 16
 CODECS = ("bf16", "int8", "int4")
-ROWS = (64, 256, 1024, 4096)
 CHECKED = 4
 """Rows that the oracle also does, in float64 and one by one."""
 
@@ -47,7 +46,7 @@ def own_kernel(plan: Plan) -> Iterator[Row | Point]:
         raise InputError(f"only: expected ratios of {plan.device}, got R6; it needs --device cuda")
     speed = copy_speed()
     yield line("R6", "memory's speed, by a copy", f"{COPIED / 2**30:g} GiB", [speed / 1e12], unit="TB/s")
-    for rows in ROWS if plan.seconds >= 1 else ROWS[:1]:
+    for rows in plan.kernel_rows:
         for codec in CODECS:
             args = drawn(codec, rows, torch.bfloat16, plan.device)
             yield from _against_torch(plan, args, codec, rows, speed)

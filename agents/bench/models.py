@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 
 from wmenv import DreamVectorEnv, WorldModel, config, dynamics, presets, tokenizers
@@ -71,10 +74,14 @@ def untrained_model(preset: str, modality: str, *, device: str = "cpu") -> World
     return model.to(device)
 
 
-def staggered(model: WorldModel, num_envs: int, horizon: int) -> DreamVectorEnv:
-    """A vector of dreams of which one in `horizon` ends in every step."""
-    envs = DreamVectorEnv(model, num_envs, horizon=horizon)
-    envs.reset(seed=0)
+def staggered(model: WorldModel, num_envs: int, horizon: int, **options: Any) -> DreamVectorEnv:
+    """A vector of dreams of which one in `horizon` ends in every step, after all starts have been begun from once.
+
+    `options` are the environment's.
+    """
+    envs = DreamVectorEnv(model, num_envs, horizon=horizon, **options)
+    for first in range(0, model.num_starts, num_envs):
+        envs.reset(seed=0, options={"start": (first + np.arange(num_envs)) % model.num_starts})
     snapshot = envs.save_state()
     elapsed = torch.arange(num_envs, device=envs.device) % horizon
     envs.load_state(snapshot._replace(core=snapshot.core._replace(elapsed=elapsed)))

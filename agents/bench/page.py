@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from wmenv import atomic
 
-from .. import charts
+from .. import charts, html
 from ..charts import Line, number
 from .plan import RATIOS
 
@@ -61,24 +60,21 @@ def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
 
 def render(reports: Mapping[str, Mapping[str, Any]]) -> str:
     """The page as HTML."""
-    style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
     sections = [_head(reports), _summary(reports)]
     for report in reports.values():
         sections += [*_figures(report), _rows(report)]
     sections.append(_how(reports))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>How fast dreams are</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html.document("How fast dreams are", sections)
 
 
 def summary(reports: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """The header and a line for each ratio: what it compares, and what each device showed."""
+    """The header and a line for each part of each ratio: what it compares, and what each device showed."""
     named = [machine(reports[device]) if device in reports else KINDS[device] for device in DEVICES]
-    lines = [[name, what, *(_told(name, reports.get(device)) for device in DEVICES)] for name, what in RATIOS.items()]
+    lines = []
+    for name, what in RATIOS.items():
+        parts = dict.fromkeys(row["part"] for report in reports.values() for row in report["rows"] if row["id"] == name)
+        for part in parts or [what]:
+            lines.append([name, part, *(_told(name, part, reports.get(device)) for device in DEVICES)])
     return ["id", "ratio", *named], lines
 
 
@@ -88,23 +84,19 @@ def machine(report: Mapping[str, Any]) -> str:
     return hardware["gpu"] if report["name"] == "cuda" else f"{hardware['cores']} CPU cores"
 
 
-def _told(name: str, report: Mapping[str, Any] | None) -> str:
-    """The range of a ratio's rows that have a target, and how many reach it; else of all."""
-    if report is None:
-        return NOT_MEASURED
-    if name in report["failed"]:
-        return f"failed: {report['failed'][name]}"
-    rows = [row for row in report["rows"] if row["id"] == name]
+def _told(name: str, part: str, report: Mapping[str, Any] | None) -> str:
+    """The range of the part's rows that have a target, and how many reach it; else of all."""
+    rows = [row for row in report["rows"] if (row["id"], row["part"]) == (name, part)] if report else []
     aimed = [row for row in rows if row["target"] is not None]
     if not rows:
-        return NOT_MEASURED
-    parts = []
-    for unit in dict.fromkeys(row["unit"] for row in aimed or rows):
-        values = [row["value"] for row in aimed or rows if row["unit"] == unit]
-        ends = dict.fromkeys(map(number, (min(values), max(values))))
-        parts.append(f"{' to '.join(ends)} {unit}".replace(" x", "×"))
-    reached = sum(row["reached"] for row in aimed)
-    return ", ".join(parts) + (f"; target reached in {reached} of {len(aimed)}" if aimed else "")
+        return f"failed: {report['failed'][name]}" if report and name in report["failed"] else NOT_MEASURED
+    values = [row["value"] for row in aimed or rows]
+    ends, unit = dict.fromkeys(map(number, (min(values), max(values)))), rows[0]["unit"]
+    text = " to ".join(ends) + ("×" if unit == "x" else f" {unit}")
+    if not aimed:
+        return text
+    targets = ", ".join(dict.fromkeys(row["target"] for row in aimed))
+    return f"{text}; {targets} in {sum(row['reached'] for row in aimed)} of {len(aimed)}"
 
 
 def _head(reports: Mapping[str, Mapping[str, Any]]) -> str:
@@ -124,7 +116,8 @@ def _head(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _summary(reports: Mapping[str, Mapping[str, Any]]) -> str:
     head, lines = summary(reports)
-    return f"<h2>The ratios</h2>\n{table(head, lines)}"
+    said = "<p>The least and the largest of all sizes; where some have a target, of those, and how many reach it.</p>"
+    return f"<h2>The ratios</h2>\n{said}\n{html.table(head, lines, words=True)}"
 
 
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:
@@ -163,7 +156,7 @@ def _rows(report: Mapping[str, Any]) -> str:
             [row["id"], row["part"], row["setting"], number(row["value"]), row["unit"], ends, aim, reached, error]
         )
     title = f"Every measurement on {escape(machine(report))}"
-    return f"<details><summary>{title}</summary>{table(head, lines)}<p>{escape(report['notes'])}</p></details>"
+    return f"<details><summary>{title}</summary>{html.table(head, lines)}<p>{escape(report['notes'])}</p></details>"
 
 
 def _how(reports: Mapping[str, Mapping[str, Any]]) -> str:
@@ -175,10 +168,3 @@ def _how(reports: Mapping[str, Mapping[str, Any]]) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
         parts.append(f"<p>{escape(said)}; {escape(versions)}.</p>\n<pre>{escape(report['command'])}</pre>")
     return "<h2>Do it again</h2>\n" + "\n".join(parts)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

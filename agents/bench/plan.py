@@ -34,6 +34,7 @@ class Plan:
         windows: Frames that a step over the cache remembers, besides the preset's own.
         frames: How far one dream goes on to show that a step costs the same at its end.
         shared_rows: Rows that share a prefix.
+        kernel_rows: Rows of attention by the GPU's own kernel.
         seconds: About so long for each comparison.
     """
 
@@ -42,6 +43,7 @@ class Plan:
     windows: tuple[int, ...]
     frames: int
     shared_rows: tuple[int, ...]
+    kernel_rows: tuple[int, ...]
     seconds: float
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ def plan_for(device_name: str, *, quick: bool) -> Plan:
             windows=(),
             frames=200 if quick else 2_000,
             shared_rows=(64,) if quick else (64, 256, 1024),
+            kernel_rows=(64,) if quick else (64, 256, 1024, 4096),
             seconds=0.3 if quick else 1.5,
         )
     batches = {"tiny": (1, 16)} if quick else {"tiny": (1, 16, 64, 256), "small": (1, 16, 64)}
@@ -78,5 +81,6 @@ def plan_for(device_name: str, *, quick: bool) -> Plan:
         windows=() if quick else (6, 32, 64),
         frames=200 if quick else 10_000,
         shared_rows=(64,) if quick else (64, 128, 256),
+        kernel_rows=(),
         seconds=0.3 if quick else 3.0,
     )

@@ -40,7 +40,7 @@ def lazy_commit(plan: Plan) -> Iterator[Row | Point]:
         for steps in STEPS:
             eager, lazy = (Dreams(network, rows, steps, lazy=wanted) for wanted in (False, True))
             yield ratio(
-                plan, "R2", "lazy commit", f"{preset}, B={rows}, S={steps}", eager.step, lazy.step,
+                plan, "R2", "lazy against eager commit", f"{preset}, B={rows}, S={steps}", eager.step, lazy.step,
                 target=LAZY_TARGET[plan.device] if steps == 1 else None, error=apart(eager.latent, lazy.latent),
             )  # fmt: skip
 
@@ -51,7 +51,7 @@ def ring_slots(plan: Plan) -> Iterator[Row | Point]:
         network = random_dynamics(preset, device=plan.device)
         rolled, ring = (Dreams(network, rows, 1, memory=memory) for memory in ("rolled", "ring"))
         row = ratio(
-            plan, "R3", "ring slots", f"{preset}, B={rows}, S=1", rolled.step, ring.step,
+            plan, "R3", "ring against clone and roll", f"{preset}, B={rows}, S=1", rolled.step, ring.step,
             target=ROLLED_TARGET.get((plan.device, rows)), error=apart(rolled.latent, ring.latent),
         )  # fmt: skip
         yield row

@@ -79,8 +79,9 @@ def recomputing(plan: Plan) -> Iterator[Row | Point]:
             error = apart(sides.cached(), sides.recomputed())
             setting, target = f"{preset}, B={rows}, S={steps}, W={window}", TARGETS[plan.device].get(rows)
             row = ratio(
-                plan, "R1", "over the cache", setting, sides.recomputed, sides.cached, target=target, error=error
-            )
+                plan, "R1", "cached against recomputed", setting, sides.recomputed, sides.cached,
+                target=target, error=error,
+            )  # fmt: skip
             yield row
             if (window, steps) == tried[0]:
                 yield Point("batch", preset, "window recomputed", rows, rows / row["plain"] * 1e3)

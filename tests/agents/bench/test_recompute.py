@@ -1,26 +1,28 @@
-"""The two sides of the cache's benchmark do the same work, and both say what the parallel form says."""
+"""R1: both sides do the same work, and both say what the parallel form says."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from benchmarks import cache
-from benchmarks.cache import Sides, measure, random_dynamics
-from benchmarks.common import in_turn, spread
+from agents.bench import window
+from agents.bench.models import random_dynamics
+from agents.bench.plan import Plan
+from agents.bench.rows import Point
+from agents.bench.window import Sides
 from wmenv.sampling import sample_clip
 from wmenv.sampling.schedule import autoregressive
 
 
-@pytest.mark.parametrize(("window", "steps"), [(1, 1), (3, 1), (6, 3)])
-def test_cached_recomputed_and_parallel_are_equal(window: int, steps: int):
-    dynamics = random_dynamics("tiny", window)
-    sides = Sides(dynamics, 3, steps)
+@pytest.mark.parametrize(("frames", "steps"), [(1, 1), (3, 1), (6, 3)])
+def test_cached_recomputed_and_parallel_are_equal(frames: int, steps: int):
+    network = random_dynamics("tiny", frames)
+    sides = Sides(network, 3, steps)
     latent = sides.recomputed()
     torch.testing.assert_close(sides.cached(), latent, rtol=0, atol=1e-5)
     torch.testing.assert_close(sides.cached(), latent, rtol=0, atol=1e-5)  # again: the step before changed nothing
     past, action = sides.actions[:, :-1], sides.actions[:, -1:]
-    wanted = sample_clip(dynamics, sides.contexts, past, action, sides.noise[:, :1], autoregressive(1, steps))
+    wanted = sample_clip(network, sides.contexts, past, action, sides.noise[:, :1], autoregressive(1, steps))
     torch.testing.assert_close(latent, wanted[:, 0], rtol=0, atol=1e-5)
     assert (latent - sides.base).abs().amax() > 0.01, "an untrained model that only copies would prove nothing"
 
@@ -34,17 +36,14 @@ def test_the_recomputed_step_depends_on_all_that_it_is_given(changed: str):
     assert (sides.recomputed() - before).abs().amax() > 1e-4
 
 
-def test_a_row_says_whether_its_target_is_reached(monkeypatch: pytest.MonkeyPatch):
-    for target, reached in ((0.0, True), (1e9, False)):
-        monkeypatch.setitem(cache.TARGETS, 1, target)
-        row = measure("tiny", 6, 1, seconds=0.02)
-        assert row["reached"] is reached and row["of_the_preset"] is True and row["max_difference"] < 1e-5
-        assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
-
-
-def test_sides_run_in_turn_and_the_first_round_does_not_count():
-    seen: list[str] = []
-    sides = {name: lambda name=name: seen.append(name) for name in "ab"}
-    times = in_turn(sides, rounds=2, calls=3)
-    assert "".join(seen) == "aaabbb" * 3 and {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
-    assert spread([4.0, 1.0, 2.0, 3.0, 5.0]) == (2.0, 4.0) and spread([7.0]) == (7.0, 7.0)
+def test_rows_say_their_sizes_and_whether_a_target_is_reached(plan: Plan, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(window.TARGETS, "cpu", {1: 0.0, 12: 1e9})
+    measured = list(window.recomputing(plan))
+    rows = [row for row in measured if not isinstance(row, Point)]
+    assert [row["setting"] for row in rows] == [
+        f"tiny, B={rows}, S={steps}, W={frames}" for rows in (1, 12) for steps, frames in ((1, 6), (4, 6), (1, 3))
+    ]
+    assert [row["reached"] for row in rows] == [True] * 3 + [False] * 3
+    assert all(row["error"] < 1e-5 and row["low"] <= row["value"] <= row["high"] for row in rows)
+    points = [point for point in measured if isinstance(point, Point)]
+    assert {(point.chart, point.x) for point in points} == {("batch", 1), ("batch", 12), ("frames", 6), ("frames", 3)}
