@@ -17,7 +17,7 @@ from kernels import Codec, Int2, codec_named, shared_prefix_attention
 from .dreams import Dreams, held_bytes
 from .models import random_dynamics
 from .plan import Plan
-from .rows import Point, Row, apart, line, ratio, relative
+from .rows import Point, Row, largest_difference, line, ratio, relative
 from .timing import timed
 
 HEADS, TOKENS, WIDTH = 8, 16, 64
@@ -55,7 +55,7 @@ def shared_prefix(plan: Plan) -> Iterator[Row | Point]:
             lambda q=q, copies=copies: scaled_dot_product_attention(q, *copies),
             lambda q=q, prefix=prefix, k=k, v=v, seen=seen: shared_prefix_attention(q, *prefix, k, v, seen),
         )
-        error = apart(sides[0](), sides[1]())
+        error = largest_difference(sides[0](), sides[1]())
         setting = f"R={rows}, {SHARED} shared, {OWN} own tokens"
         target = SHARED_TARGET[plan.device]
         yield ratio(plan, "R7", "shared prefix against copies", setting, *sides, target=target, error=error)

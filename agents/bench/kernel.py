@@ -20,7 +20,7 @@ from kernels import codec_named, paged_attention, paged_attention_reference
 from wmenv import InputError
 
 from .plan import Plan
-from .rows import Point, Row, apart, line, ratio
+from .rows import Point, Row, largest_difference, line, ratio
 from .timing import timed
 
 HEADS, TOKENS, WIDTH, PAGES = 8, 16, 64, 16
@@ -44,7 +44,7 @@ def own_kernel(plan: Plan) -> Iterator[Row | Point]:
     """
     if plan.device != "cuda":
         raise InputError(f"only: expected ratios of {plan.device}, got R6; it needs --device cuda")
-    speed = copy_speed()
+    speed = copy_speed(plan.device)
     yield line("R6", "memory's speed, by a copy", f"{COPIED / 2**30:g} GiB", [speed / 1e12], unit="TB/s")
     for rows in plan.kernel_rows:
         for codec in CODECS:
@@ -120,18 +120,18 @@ def flexible(args: dict[str, Any], *, compiled: bool = True) -> Callable[[], Ten
     return lambda: attend(q, k, v, block_mask=mask)
 
 
-def copy_speed() -> float:
-    """Bytes a second that the GPU's memory reads and writes together while it copies."""
-    source = torch.empty(COPIED, dtype=torch.uint8, device="cuda")
+def copy_speed(device: str, size: int = COPIED) -> float:
+    """Bytes a second that the memory reads and writes together while `size` bytes are copied."""
+    source = torch.empty(size, dtype=torch.uint8, device=device)
     copy = torch.empty_like(source)
-    clock_times = timed({"copy": lambda: copy.copy_(source)}, seconds=0.5, device="cuda")["copy"]
-    return 2 * COPIED / (median(clock_times) / 1e3)
+    times = timed({"copy": lambda: copy.copy_(source)}, seconds=0.5, device=device)["copy"]
+    return 2 * size / (median(times) / 1e3)
 
 
 def _against_torch(plan: Plan, args: dict[str, Any], codec: str, rows: int, speed: float) -> Iterator[Row]:
     own, torchs = formed("triton", args), formed("sdpa", args)
     setting, aimed = f"{codec}, B={rows}", rows >= FROM
-    error = apart(own()[:CHECKED], paged_attention_reference(**_first_rows(args, CHECKED)))
+    error = largest_difference(own()[:CHECKED], paged_attention_reference(**_first_rows(args, CHECKED)))
     row = ratio(
         plan, "R6", "against gather and SDPA", setting, torchs, own,
         target=SPEED_TARGET if aimed else None, error=error,
@@ -146,7 +146,7 @@ def _against_torch(plan: Plan, args: dict[str, Any], codec: str, rows: int, spee
 
 def _against_flex(plan: Plan, args: dict[str, Any], rows: int) -> Iterator[Row]:
     own, flex = formed("triton", args), flexible(args)
-    error = apart(flex(), own())
+    error = largest_difference(flex(), own())
     yield ratio(
         plan, "R6", "against FlexAttention over a ring", f"bf16, B={rows}", flex, own,
         target=SPEED_TARGET if rows >= FROM else None, error=error,

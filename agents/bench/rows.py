@@ -82,7 +82,7 @@ def ratio(
     return line(name, part, setting, ratios, target=target, error=error, **sides)
 
 
-def apart(one: Tensor, other: Tensor) -> float:
+def largest_difference(one: Tensor, other: Tensor) -> float:
     """The largest difference between two tensors."""
     return float((one.double() - other.double()).abs().max())
 

@@ -17,7 +17,7 @@ from wmenv import dynamics
 from .dreams import Dreams, held_bytes
 from .models import random_dynamics
 from .plan import Plan
-from .rows import Point, Row, apart, line, ratio, relative
+from .rows import Point, Row, largest_difference, line, ratio, relative
 from .timing import timed
 
 STEPS = (1, 4)
@@ -39,9 +39,10 @@ def lazy_commit(plan: Plan) -> Iterator[Row | Point]:
         network = random_dynamics(preset, device=plan.device)
         for steps in STEPS:
             eager, lazy = (Dreams(network, rows, steps, lazy=wanted) for wanted in (False, True))
+            error = largest_difference(eager.latent, lazy.latent)
             yield ratio(
                 plan, "R2", "lazy against eager commit", f"{preset}, B={rows}, S={steps}", eager.step, lazy.step,
-                target=LAZY_TARGET[plan.device] if steps == 1 else None, error=apart(eager.latent, lazy.latent),
+                target=LAZY_TARGET[plan.device] if steps == 1 else None, error=error,
             )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def ring_slots(plan: Plan) -> Iterator[Row | Point]:
         rolled, ring = (Dreams(network, rows, 1, memory=memory) for memory in ("rolled", "ring"))
         row = ratio(
             plan, "R3", "ring against clone and roll", f"{preset}, B={rows}, S=1", rolled.step, ring.step,
-            target=ROLLED_TARGET.get((plan.device, rows)), error=apart(rolled.latent, ring.latent),
+            target=ROLLED_TARGET.get((plan.device, rows)), error=largest_difference(rolled.latent, ring.latent),
         )  # fmt: skip
         yield row
         yield Point("batch", preset, "clone and roll, S=1", rows, rows / row["plain"] * 1e3)
@@ -82,7 +83,7 @@ def one_batch(plan: Plan) -> Iterator[Row | Point]:
             for _ in range(rows):
                 alone.step()
 
-        error = apart(together.latent[:1], alone.latent)
+        error = largest_difference(together.latent[:1], alone.latent)
         setting, target = f"{preset}, B={rows}, S=1", TOGETHER_TARGET[plan.device] if rows == TOGETHER else None
         row = ratio(plan, "R9", "one batch of dreams", setting, each, together.step, target=target, error=error)
         yield row

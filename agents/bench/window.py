@@ -1,7 +1,7 @@
 """R1: a dreamed step over the cache against one that recomputes its window.
 
-A step is what a control step of a dream needs of the dynamics: S denoising passes, and for the cached side one more
-that commits the frame. Heads and tokenizer are left out.
+A step is what a control step of a dream needs of the dynamics: S denoising passes; on the cached side the first of them
+also puts the frame before into the cache. Heads and tokenizer are left out.
 
 # B dreams, S denoising steps, W window, N tokens, C channels
 """
@@ -18,7 +18,7 @@ from wmenv import cache, dynamics, presets, sampling
 from .models import random_dynamics
 from .plan import Plan
 from .recompute import WindowFrame
-from .rows import Point, Row, apart, ratio
+from .rows import Point, Row, largest_difference, ratio
 
 TARGETS = {"cpu": {1: 4.0, 16: 10.0}, "cuda": {256: 10.0, 1024: 10.0}}
 """So many times as fast, by number of dreams."""
@@ -29,7 +29,10 @@ SEVERAL = 16
 
 
 class Sides:
-    """One step at the end of a full window, by either way, as often as one likes."""
+    """One step at the end of a full window, by either way, as often as one likes.
+
+    The cached side commits lazily, which is how dreams are stepped unless told otherwise.
+    """
 
     def __init__(self, network: dynamics.Dynamics, rows: int, steps: int) -> None:
         c, device = network.config, network.head.weight.device
@@ -43,27 +46,28 @@ class Sides:
         self.actions = normal(c.window + 1, c.action_dim).clamp_(-1, 1)
         self.noise = normal(steps, c.num_tokens, c.token_dim)
         self.base = self.contexts[:, -1]
-        self.clean = torch.zeros(1, device=device)
-        self.cache = self._prefilled()
+        self.cache, self.due = self._prefilled(torch.zeros(1, device=device))
 
     def cached(self) -> Tensor:
-        """The next latents (B, N, C); writes into the cache's free slot, as environments do."""
-        frame = dynamics.NextFrame.begin(self.network, self.cache, self.actions[:, -1])
+        """The next latents (B, N, C); writes into the cache's places of this frame and the last, as environments do."""
+        frame = dynamics.NextFrame.begin(self.network, self.cache, self.actions[:, -1], self.due)
         latent = sampling.denoise(frame, self.base, self.noise)
-        frame.commit(self.base, latent, self.clean)
+        frame.count()
         return latent
 
     def recomputed(self) -> Tensor:
         """The same from the window's latents alone; there is nothing to commit."""
         return sampling.denoise(WindowFrame.begin(self.network, self.contexts, self.actions), self.base, self.noise)
 
-    def _prefilled(self) -> cache.FrameCache:
+    def _prefilled(self, clean: Tensor) -> tuple[cache.FrameCache, dynamics.Due]:
+        """A cache that counts the whole window, and its last frame, which is due."""
         held, base = dynamics.new_cache(self.network, len(self.contexts)), self.contexts[:, 0]
-        for t in range(self.contexts.shape[1]):
-            frame = dynamics.NextFrame.begin(self.network, held, self.actions[:, t])
-            held = frame.commit(base, self.contexts[:, t], self.clean)
-            base = self.contexts[:, t]
-        return held
+        *past, last = self.contexts.unbind(1)
+        for t, latent in enumerate(past):
+            held = dynamics.NextFrame.begin(self.network, held, self.actions[:, t]).commit(base, latent, clean)
+            base = latent
+        counted = dynamics.NextFrame.begin(self.network, held, self.actions[:, -2]).count()
+        return counted, dynamics.Due(base, last, self.actions[:, -2])
 
 
 def recomputing(plan: Plan) -> Iterator[Row | Point]:
@@ -76,7 +80,7 @@ def recomputing(plan: Plan) -> Iterator[Row | Point]:
             tried += [(window, p.denoise_steps) for window in plan.windows if window != p.window_frames]
         for window, steps in tried:
             sides = Sides(random_dynamics(preset, window, device=plan.device), rows, steps)
-            error = apart(sides.cached(), sides.recomputed())
+            error = largest_difference(sides.cached(), sides.recomputed())
             setting, target = f"{preset}, B={rows}, S={steps}, W={window}", TARGETS[plan.device].get(rows)
             row = ratio(
                 plan, "R1", "cached against recomputed", setting, sides.recomputed, sides.cached,

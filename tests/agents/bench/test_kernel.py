@@ -46,6 +46,19 @@ def test_the_form_is_asked_for_during_the_call_alone(before: str | None, monkeyp
     assert os.environ.get(kernel.SWITCH) == before
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
+def test_what_a_gpu_is_asked_is_whole(plan: Plan, monkeypatch: pytest.MonkeyPatch):
+    """With torch's form in the place of the kernel, which does not run here."""
+    formed, flexible = kernel.formed, kernel.flexible
+    monkeypatch.setattr(kernel, "formed", lambda form, args: formed("sdpa", args))
+    monkeypatch.setattr(kernel, "flexible", lambda args: flexible(args, compiled=False))
+    monkeypatch.setattr(kernel, "FROM", 2)
+    args, speed = kernel.drawn("bf16", 2, torch.float32, "cpu"), kernel.copy_speed("cpu", 2**20)
+    rows = [*kernel._against_torch(plan, args, "bf16", 2, speed), *kernel._against_flex(plan, args, 2)]
+    assert [row["target"] for row in rows] == [">= 1.5", ">= 0.7", ">= 1.5"]
+    assert rows[0]["error"] < 1e-5 and rows[2]["error"] < 1e-5 and 0 < rows[1]["value"] < 10
+
+
 def test_without_a_gpu_nothing_is_measured(plan: Plan):
     with pytest.raises(InputError, match="R6; it needs --device cuda"):
         next(iter(kernel.own_kernel(plan)))

@@ -12,7 +12,7 @@ from agents.bench.dreams import Dreams, held_bytes
 from agents.bench.models import random_dynamics, untrained_model
 from agents.bench.plan import Plan
 from agents.bench.rows import Point, line
-from agents.bench.timing import in_turn, spread, timed
+from agents.bench.timing import clock_of, in_turn, spread, timed
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,12 @@ def test_one_dream_is_timed_frame_by_frame(plan: Plan, monkeypatch: pytest.Monke
     assert [row["target"] for row in rows[:3]] == [None, None, ">= 20"]
 
 
+def test_half_precision_dreams_nearly_the_same(plan: Plan, network):
+    exact = Dreams(network, 2, 1).latent
+    row, point = stepping._in_half(plan, "tiny", network, 2, 1, exact)
+    assert 0 < row["error"] < 0.05 and row["setting"].endswith("bf16 autocast") and "bf16" in point.line
+
+
 def test_a_dream_goes_on_as_far_as_the_plan_says(plan: Plan):
     *points, row = stepping._late_frames(plan)
     assert [point.x for point in points] == [1, 10, 12] and row["target"] == "<= 1.05"
@@ -104,10 +110,14 @@ def test_a_line_says_whether_its_target_is_reached():
         line("R2", "part", "setting", [2.0], error=float("nan"))
 
 
-def test_sides_run_in_turn_and_the_first_round_does_not_count():
+def test_sides_run_in_turn_and_the_first_round_does_not_count(monkeypatch: pytest.MonkeyPatch):
     seen: list[str] = []
     sides = {name: lambda name=name: seen.append(name) for name in "ab"}
     times = in_turn(sides, rounds=2, calls=3)
     assert "".join(seen) == "aaabbb" * 3 and {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
     assert spread([4.0, 1.0, 2.0, 3.0, 5.0]) == (2.0, 4.0) and spread([7.0]) == (7.0, 7.0)
+    waits: list[None] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(None))
+    in_turn(sides, rounds=1, calls=5, clock=clock_of("cuda"))
+    assert len(waits) == 2 * 2 * 2, "the clock waits for the GPU before and after each side of each round"
     assert 3 <= len(timed(sides, seconds=1e-6, device="cpu")["a"]) <= 15

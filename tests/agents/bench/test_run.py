@@ -156,6 +156,14 @@ def test_the_page_shows_every_ratio_and_what_was_not_measured(tmp_path: Path):
     assert "GPU: not measured." not in page.write_page(tmp_path).read_text(encoding="utf-8")
 
 
+def test_a_gpu_gets_all_ratios_at_its_own_sizes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    plan = plan_for("cuda", quick=False)
+    assert max(plan.batches["base"]) == 1024 and 256 in plan.batches["base"] and max(plan.kernel_rows) >= 1024
+    assert run.read_ids(None, "cuda") == list(RATIOS) == list(run.MEASURES)
+
+
 def test_plans_are_checked():
     assert plan_for("cpu", quick=True).seconds < plan_for("cpu", quick=False).seconds
     with pytest.raises(InputError, match="device: expected 'cpu' or 'cuda', got 'tpu'"):
