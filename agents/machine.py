@@ -17,7 +17,8 @@ GIB = 2**30
 def versions() -> dict[str, str]:
     """Python's version and those of the packages on which results depend."""
     found = {"python": platform.python_version()}
-    return found | {name: version for name in PACKAGES if (version := version_of(name)) is not None}
+    named = (*PACKAGES, "triton")  # an extra, but kernels on a GPU are as fast as it makes them
+    return found | {name: version for name in named if (version := version_of(name)) is not None}
 
 
 def cores() -> int:
