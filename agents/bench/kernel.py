@@ -50,6 +50,7 @@ def own_kernel(plan: Plan) -> Iterator[Row | Point]:
         for codec in CODECS:
             args = drawn(codec, rows, torch.bfloat16, plan.device)
             yield from _against_torch(plan, args, codec, rows, speed)
+    for rows in plan.kernel_rows:
         yield from _against_flex(plan, drawn("bf16", rows, torch.bfloat16, plan.device), rows)
 
 

@@ -84,14 +84,13 @@ def test_one_dream_is_timed_frame_by_frame(plan: Plan, monkeypatch: pytest.Monke
     assert [row["target"] for row in rows[:3]] == [None, None, ">= 20"]
 
 
-def test_half_precision_dreams_nearly_the_same(plan: Plan, network):
-    exact = Dreams(network, 2, 1).latent
-    row, point = stepping._in_half(plan, "tiny", network, 2, 1, exact)
+def test_half_precision_dreams_nearly_the_same(plan: Plan):
+    row, point = stepping.in_half(plan, "tiny", 2, 1)
     assert 0 < row["error"] < 0.05 and row["setting"].endswith("bf16 autocast") and "bf16" in point.line
 
 
 def test_a_dream_goes_on_as_far_as_the_plan_says(plan: Plan):
-    *points, row = stepping._late_frames(plan)
+    *points, row = stepping.late_frames(plan)
     assert [point.x for point in points] == [1, 10, 12] and row["target"] == "<= 1.05"
 
 
