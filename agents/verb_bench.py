@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,13 @@ class Bench:
         from .bench.run import bench
 
         command = shlex.join(["wmenv", *sys.argv[1:]])
-        failed = bench(self.out, command=command, only=self.only, device=self.device, quick=self.quick, say=print)
+        failed = bench(
+            self.out,
+            command=command,
+            only=self.only,
+            device=self.device,
+            quick=self.quick,
+            say=partial(print, flush=True),
+        )
         say(f"{self.out / 'bench.html'}: the page")
         return int(bool(failed))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from functools import partial
 
 from wmenv import WmenvError
 
@@ -25,7 +26,7 @@ def main() -> int:
     options = parser.parse_args()
     command = shlex.join(["python", "-m", "agents.bench", *sys.argv[1:]])
     try:
-        failed = bench(command=command, say=print, **vars(options))
+        failed = bench(command=command, say=partial(print, flush=True), **vars(options))
     except WmenvError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from wmenv import InputError, device
+import torch
+
+from wmenv import InputError
 
 RATIOS = {
     "R1": "a step over the cache against recomputing the window",
@@ -49,7 +51,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.device not in ("cpu", "cuda"):
             raise InputError(f"device: expected 'cpu' or 'cuda', got {self.device!r}; choose one of them")
-        device.named_device(self.device)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device: expected a CUDA GPU for 'cuda', got none; use 'cpu'")
 
     def settings(self, *, most: int | None = None) -> Iterator[tuple[str, int]]:
         """Presets, each with its numbers of dreams, up to `most`."""
@@ -57,13 +60,13 @@ class Plan:
             yield from ((preset, rows) for rows in batches if most is None or rows <= most)
 
 
-def plan_for(device_name: str, *, quick: bool) -> Plan:
+def plan_for(device: str, *, quick: bool) -> Plan:
     """The full run on a device, or a quick one that shows that all works.
 
     Raises:
         InputError: there is no such device.
     """
-    if device_name == "cuda":
+    if device == "cuda":
         # KV of 1,024 dreams of "base" is 14 GB in float32, and comparisons hold it twice.
         return Plan(
             device="cuda",
@@ -76,7 +79,7 @@ def plan_for(device_name: str, *, quick: bool) -> Plan:
         )
     batches = {"tiny": (1, 16)} if quick else {"tiny": (1, 16, 64, 256), "small": (1, 16, 64)}
     return Plan(
-        device=device_name,
+        device=device,
         batches=batches,
         windows=() if quick else (6, 32, 64),
         frames=200 if quick else 10_000,
