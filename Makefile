@@ -10,7 +10,7 @@ export WANDB_MODE ?= offline
 BIN := .venv/bin
 OUT ?= runs/demo
 WORKERS ?= 2
-BENCHMARKS := $(filter-out __init__ common readme recompute returns rlpf rlpf_table fewsteps fewsteps_table slips estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := engine $(filter-out __init__ common readme returns rlpf rlpf_table fewsteps fewsteps_table slips estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .PHONY: help install demo test test-slow check bench results verifierbench study-rlpf study-fewsteps readme clean
 
@@ -37,7 +37,9 @@ check: install ## ruff, pyright on the public faces, and the layering test
 	@$(BIN)/python -m benchmarks.readme --check
 
 bench: install ## measure speeds and ratios (or some: make bench BENCHMARKS=camera), then refresh README's tables
-	@for name in $(BENCHMARKS); do echo "bench: $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in $(BENCHMARKS); do echo "bench: $$name"; \
+	  if [ $$name = engine ]; then $(BIN)/wmenv bench --out benchmarks || exit 1; \
+	  else $(BIN)/python -m benchmarks.$$name || exit 1; fi; done
 	@$(BIN)/python -m benchmarks.readme
 
 results: install ## the study behind README's results table: hours, goes on where it was stopped (ARGS=... are its own)

@@ -53,17 +53,27 @@ class Interval:
 
 
 def line_chart(
-    lines: Sequence[Line], *, x_label: str, y_label: str, height: int = 300, from_zero: bool = False, title: str = ""
+    lines: Sequence[Line],
+    *,
+    x_label: str,
+    y_label: str,
+    height: int = 300,
+    from_zero: bool = False,
+    title: str = "",
+    logarithmic: bool = False,
+    right: float = 150,
 ) -> str:
-    """Curves over a common axis, named at their ends.
+    """Curves over a common axis, named at their ends; a line of one point is a dot, with its name beside it.
 
     Args:
-        lines: At least one with two finite points.
+        lines: With finite points.
         x_label: Below the axis.
         y_label: Above the axis.
         height: In units of which the width is 720.
         from_zero: Whether the ordinate begins at 0.
         title: Read aloud by screen readers.
+        logarithmic: Both axes; all numbers must be positive.
+        right: Room for names.
 
     Returns:
         An `<svg>` element.
@@ -72,18 +82,21 @@ def line_chart(
     lines = [line for line in lines if line.x]
     if not lines:
         return '<p class="muted">No measurements.</p>'
-    left, right, top, bottom = 58, 150, 30, 44
+    left, top, bottom = 58, 30, 44
     xs = [x for line in lines for x in line.x]
     ys = [y for line in lines for y in line.y] + ([0.0] if from_zero else [])
+    scale, labels = (_log_scale, log_labels) if logarithmic else (_scale, tick_labels)
     x_ticks, y_ticks = ticks(min(xs), max(xs), 6), ticks(min(ys), max(ys), 5, around=True)
-    x_scale = _scale(min(xs), max(xs), left, WIDTH - right)
-    y_scale = _scale(min(y_ticks[0], *ys), max(y_ticks[-1], *ys), height - bottom, top)
+    if logarithmic:
+        x_ticks, y_ticks = log_ticks(min(xs), max(xs)), log_ticks(min(ys), max(ys))
+    x_scale = scale(min(xs), max(xs), left, WIDTH - right)
+    y_scale = scale(min(y_ticks[0], *ys), max(y_ticks[-1], *ys), height - bottom, top)
     parts = [_text("axis", 0, 14, y_label)]
-    for value, text in zip(y_ticks, tick_labels(y_ticks), strict=True):
+    for value, text in zip(y_ticks, labels(y_ticks), strict=True):
         y = y_scale(value)
         parts.append(_line("grid", left, y, WIDTH - right, y))
         parts.append(_text("tick end", left - 8, y + 4, text))
-    for value, text in zip(x_ticks, tick_labels(x_ticks), strict=True):
+    for value, text in zip(x_ticks, labels(x_ticks), strict=True):
         if min(xs) <= value <= max(xs):
             parts.append(_text("tick mid", x_scale(value), height - bottom + 20, text))
     middle = (left + WIDTH - right) / 2
@@ -95,7 +108,8 @@ def line_chart(
         x = x_scale(line.x[-1])
         parts.append(f'<polyline class="curve {line.role}" points="{points}"{dash}/>')
         parts.append(f'<circle class="dot {line.role}" cx="{x:.1f}" cy="{y_scale(line.y[-1]):.1f}" r="3.5"/>')
-        parts.append(_text(f"label {line.role}", WIDTH - right + 12, end + 4, line.name))
+        beside = x + 10 if len(line.x) == 1 else WIDTH - right + 12
+        parts.append(_text(f"label {line.role}", beside, end + 4, line.name))
     return _svg(height, parts, title or y_label)
 
 
@@ -174,6 +188,19 @@ def ticks(low: float, high: float, count: int, *, around: bool = False) -> list[
     return [k * step for k in range(first, last + 1)]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten around `low` and `high`, with 2 and 5 times them where there are few."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    factors = (1, 2, 5) if last - first < 3 else (1,)
+    between = [factor * 10.0**power for power in range(first, last) for factor in factors]
+    return [*between, 10.0**last]
+
+
+def log_labels(values: Sequence[float]) -> list[str]:
+    """Numbers of a logarithmic axis."""
+    return [f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:g}".replace("-", "−") for value in values]
+
+
 def number(value: float) -> str:
     """A number as a person writes it: 1,234 or 12.3 or 0.0123."""
     if value == 0:
@@ -214,6 +241,11 @@ def _svg(height: float, parts: list[str], title: str) -> str:
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
     span = (high - low) or 1.0
     return lambda value: start + (end - start) * (value - low) / span
+
+
+def _log_scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    linear = _scale(math.log10(low), math.log10(high), start, end)
+    return lambda value: linear(math.log10(value))
 
 
 def _finite(line: Line) -> Line:

@@ -21,6 +21,7 @@ from wmenv import WmenvError
 from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar, say
 from .verb_align import Align
+from .verb_bench import Bench
 from .verb_distill import Distill
 from .verbs_physics import Identify, Track, Verifierbench, Verify
 
@@ -290,7 +291,9 @@ class Doctor:
         return diagnosis.exit_code
 
 
-_ORDER = (Record, Train, Distill, Imagine, Align, Evaluate, Loop, Verify, Verifierbench, Identify, Track, Demo, Doctor)
+_ORDER = (
+    Record, Train, Distill, Imagine, Align, Evaluate, Loop, Verify, Verifierbench, Identify, Track, Demo, Bench, Doctor,
+)  # fmt: skip
 VERBS: dict[str, Any] = {cls.__name__.lower(): cls for cls in _ORDER}
 
 

@@ -17,17 +17,22 @@ GIB = 2**30
 def versions() -> dict[str, str]:
     """Python's version and those of the packages on which results depend."""
     found = {"python": platform.python_version()}
-    return found | {name: version for name in PACKAGES if (version := version_of(name)) is not None}
+    named = (*PACKAGES, "triton")  # an extra, but kernels on a GPU are as fast as it makes them
+    return found | {name: version for name in named if (version := version_of(name)) is not None}
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hardware() -> dict[str, Any]:
     """`cpu`, `cores` that this process may use, `memory_gib`, and `gpu` or None."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return {"cpu": _cpu(), "cores": cores, "memory_gib": round(memory), "gpu": gpu}
+    return {"cpu": _cpu(), "cores": cores(), "memory_gib": round(memory), "gpu": gpu}
 
 
 class PeakMemory:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from . import charts
+from . import charts, html
 from .charts import number
 from .report_dreams import Media, clips_section, curve_section, horizon_section, policy_section
 from .report_returns import returns_section, verdict
@@ -37,7 +36,6 @@ def write_report(folder: str | Path, report: Mapping[str, Any], media: Media) ->
 def render(report: Mapping[str, Any], media: Media) -> str:
     """The page as HTML."""
     task = report["task"].removeprefix("wmenv/")
-    style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
     sections = [
         _head(report, task),
         returns_section(report),
@@ -48,13 +46,7 @@ def render(report: Mapping[str, Any], media: Media) -> str:
         _speed(report),
         _how(report),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(task)}: learned in dreams</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html.document(f"{task}: learned in dreams", sections)
 
 
 def _head(report: Mapping[str, Any], task: str) -> str:

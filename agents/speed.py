@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 import numpy as np
 
+from .machine import cores
 from .real_env import make_task
 from .record_policy import RandomActions
 from .record_pool import RecordPool
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 ENVS_A_PROCESS = 4
 STEPS_A_MESSAGE = 25
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class RealSteps:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 from typing import Any
 
-from . import charts
+from . import charts, html
 from .charts import Line, number
 
 STAGES = ("before", "after", "real")  # of real clips there may be none that are long enough
@@ -16,16 +15,9 @@ STAGES = ("before", "after", "real")  # of real clips there may be none that are
 def render(content: Mapping[str, Any]) -> str:
     """The page as HTML; `content` is what `agents.tune.tune` returns."""
     task = content["task"].removeprefix("wmenv/")
-    style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
     sections = [_head(content, task), _figures(content), _verdicts(content), _fired(content), _horizon(content)]
     sections.append(_how(content))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(task)}: tuned by physics</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html.document(f"{task}: tuned by physics", sections)
 
 
 def _head(content: Mapping[str, Any], task: str) -> str:
@@ -56,7 +48,7 @@ def _verdicts(content: Mapping[str, Any]) -> str:
     if "real" in stages:
         who += "Real: recorded clips that neither was made of, the best that a dream can be. "
     who += f"Clips that could be real to V, less those to J, after tuning: {100 * content['after']['gap']:+.0f} points."
-    return f"<h2>Two judges</h2>\n<p>{who}</p>\n{_table(head, rows)}"
+    return f"<h2>Two judges</h2>\n<p>{who}</p>\n{html.table(head, rows)}"
 
 
 def _fired(content: Mapping[str, Any]) -> str:
@@ -64,7 +56,7 @@ def _fired(content: Mapping[str, Any]) -> str:
     names = sorted({*before, *after}, key=lambda name: (-before.get(name, 0.0), name))
     rows = [[name.replace("_", " "), _share(before.get(name, 0)), _share(after.get(name, 0))] for name in names]
     said = "<p>Clips in which a signal of V went beyond what real clips show.</p>"
-    return f"<h2>What is wrong with them</h2>\n{said}\n{_table(['signal', 'before', 'after'], rows)}"
+    return f"<h2>What is wrong with them</h2>\n{said}\n{html.table(['signal', 'before', 'after'], rows)}"
 
 
 def _figures(content: Mapping[str, Any]) -> str:
@@ -77,7 +69,7 @@ def _figures(content: Mapping[str, Any]) -> str:
     rows = [
         [text, *(number(content[when]["figures"][name]) for when in ("before", "after"))] for name, text in says.items()
     ]
-    return f"<h2>What must not be lost</h2>\n{_table(['', 'before', 'after'], rows)}"
+    return f"<h2>What must not be lost</h2>\n{html.table(['', 'before', 'after'], rows)}"
 
 
 def _horizon(content: Mapping[str, Any]) -> str:
@@ -97,12 +89,6 @@ def _how(content: Mapping[str, Any]) -> str:
         f"<footer><p>{charts.duration(content['wall_seconds'])} on {escape(hardware)}.</p>"
         f"<details><summary>Options</summary><p>{escape(options)}</p></details></footer>"
     )
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _share(value: float) -> str:

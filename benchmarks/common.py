@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
+from agents.bench import store
 from agents.machine import hardware, versions
+from wmenv import atomic
 
 FOLDER = Path(__file__).parent
 
@@ -34,18 +34,9 @@ def write(name: str, rows: Sequence[Mapping[str, Value]], *, notes: str = "", fo
     Returns:
         The file's path.
     """
-    report = {
-        "name": name,
-        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
-        "hardware": hardware(),
-        "versions": versions(),
-        "notes": notes,
-        "rows": [{key: _rounded(value) for key, value in row.items()} for row in rows],
-    }
+    command = " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]])
     path = folder / f"{name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    atomic.write_json(path, store.report(name, command, notes, rows))
     return path
 
 
@@ -105,44 +96,3 @@ def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0
             calls += 1
         rates.append(calls * units / (time.perf_counter() - start))
     return median(rates)
-
-
-def in_turn(
-    sides: Mapping[str, Callable[[], object]],
-    *,
-    rounds: int,
-    calls: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
-    """Milliseconds per call of each side in every round, after one round that warms up.
-
-    Args:
-        sides: What is compared; in each round every side runs `calls` calls, one side after the other.
-        rounds: Rounds that count.
-        calls: Calls of a side in a round.
-        clock: Seconds; processor time is not stretched by a busy machine.
-    """
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds + 1):
-        for name, side in sides.items():
-            start = clock()
-            for _ in range(calls):
-                side()
-            times[name].append((clock() - start) / calls * 1e3)
-    return {name: values[1:] for name, values in times.items()}
-
-
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """The lower and the upper quartile; of one value, itself twice."""
-    if len(values) < 2:
-        return values[0], values[0]
-    low, _, high = quantiles(values, n=4, method="inclusive")
-    return low, high
-
-
-def _rounded(value: Value) -> Value:
-    if not isinstance(value, float):
-        return value
-    if not math.isfinite(value):
-        raise ValueError(f"benchmark value: expected a finite number, got {value}; mend the measurement")
-    return float(f"{value:.4g}")

@@ -16,13 +16,15 @@ from statistics import median
 
 import torch
 
+from agents.bench.timing import spread
+from agents.machine import cores
 from agents.record import record
-from agents.speed import DreamSteps, RealSteps, cores, steps_a_second
+from agents.speed import DreamSteps, RealSteps, steps_a_second
 from wmenv import WorldModel
 from wmenv.presets import preset_named
 from wmenv.train import train
 
-from .common import Value, spread, write
+from .common import Value, write
 
 TASK = "wmenv/Hopper-v0"
 TARGET, AT = 5.0, 256  # so many times as fast with so many dreams

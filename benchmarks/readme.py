@@ -1,8 +1,9 @@
 """Fills the documents' tables from results/ and benchmarks/*.json, so that no number in them is typed by hand.
 
 `python -m benchmarks.readme` rewrites the blocks between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, where NAME is
-`results`, `quality`, `probe`, `rlpf`, `fewsteps`, `bench:` and a benchmark, or `verifier:` and one of the verifier's
-tables; with `--check` it only says whether they are stale. results/README.md describes the records.
+`results`, `quality`, `probe`, `rlpf`, `fewsteps`, `ratios`, `bench:` and a benchmark, or `verifier:` and one of the
+verifier's tables, and draws benchmarks/bench.html anew; with `--check` it only says whether they are stale.
+results/README.md describes the records.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
+from agents.bench import page
 from benchmarks import fewsteps_table, rlpf_table
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md", "docs/fewsteps.md", "docs/engine.md")
+PAGE = "benchmarks/bench.html"
 VERIFIER = "results/verifierbench/verifierbench.jsonl"
 ALIGNMENT = "results/rlpf/rlpf.jsonl"
 FEW_STEPS = "results/fewsteps/fewsteps.jsonl"
@@ -32,6 +35,7 @@ GOAL = 0.8
 SEEDS = 3
 SHOWN_STEPS = (1, 10, 50)
 COLUMNS = 120  # of a line of prose
+NO_GPU = "Not measured: no GPU has run it yet."
 EMPTY = "No results yet: `make results` and `make bench` write them."
 
 Run = dict
@@ -117,6 +121,16 @@ def bench_table(report: Mapping) -> str:
     return "\n\n".join([*parts, _made_by([report["command"]], [_machine(report["hardware"])])])
 
 
+def ratios_block(folder: Path) -> str:
+    """The engine's ratios as a Markdown table, a line for each part and a column for each device."""
+    reports = page.read_reports(folder)
+    if not reports:
+        return EMPTY
+    machines = {device: _machine(report["hardware"]) for device, report in reports.items()}
+    made = [_made_by([report["command"]], [machines[device]]) for device, report in reports.items()]
+    return "\n\n".join([_markdown(*page.summary(reports)), *made])
+
+
 def rlpf_block(rows: Sequence[Mapping]) -> str:
     """The study of RLPF as a Markdown table."""
     if not rows:
@@ -157,13 +171,16 @@ def render(text: str, root: Path = ROOT) -> str:
         text = _fill(text, "rlpf", rlpf_block(rlpf_table.load(root / ALIGNMENT)))
     if "<!-- fewsteps:begin -->" in text:
         text = _fill(text, "fewsteps", few_steps_block(fewsteps_table.load(root / FEW_STEPS)))
+    if "<!-- ratios:begin -->" in text:
+        text = _fill(text, "ratios", ratios_block(root / "benchmarks"))
     named = re.findall(r"<!-- verifier:(\w+):begin -->", text)
     tables = verifier_tables(root / VERIFIER) if named else {}
     for name in named:
         text = _fill(text, f"verifier:{name}", tables.get(name) or EMPTY)
     for name in re.findall(r"<!-- bench:(\w+):begin -->", text):
         path = root / "benchmarks" / f"{name}.json"
-        table = bench_table(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else EMPTY
+        absent = NO_GPU if name == "cuda" else EMPTY
+        table = bench_table(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else absent
         text = _fill(text, f"bench:{name}", table)
     return text
 
@@ -173,9 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table is stale")
     check = parser.parse_args(arguments).check
-    for document in DOCUMENTS:
+    for document in (*DOCUMENTS, PAGE):
         old = (ROOT / document).read_text(encoding="utf-8")
-        new = render(old)
+        new = page.render(page.read_reports(ROOT / "benchmarks")) if document == PAGE else render(old)
         if check and new != old:
             print(f"{document}: its tables differ from results/ and benchmarks/; run: make readme", file=sys.stderr)
             return 1

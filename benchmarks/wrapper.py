@@ -15,74 +15,18 @@ import numpy as np
 import torch
 
 from agents import SB3VecEnv
-from wmenv.config import WorldModelConfig
-from wmenv.envs import DreamVectorEnv
-from wmenv.presets import preset_named
+from agents.bench.models import ACTION_DIM, staggered, untrained_model
+from agents.bench.timing import in_turn
 from wmenv.random import normal
-from wmenv.tokenizers import group_slots
-from wmenv.world_model import WorldModel
 
-from .common import in_turn, write
+from .common import write
 
 TARGET = 0.10  # of the model's time
-STATE_DIM = ACTION_DIM = 6
-
-
-def untrained_model(preset: str, modality: str, *, starts: int = 256) -> WorldModel:
-    """A world model of a preset's sizes with random weights and contexts."""
-    p, frames = preset_named(preset), modality == "frames"
-    slots, tokens, channels = ([], p.grid**2, p.token_dim) if frames else group_slots(range(STATE_DIM), p.max_tokens)
-    config = WorldModelConfig(
-        task="untrained",
-        modality=modality,
-        fps=50.0,
-        image_size=64 if frames else None,
-        state_names=tuple(f"s{i}" for i in range(STATE_DIM)),
-        state_low=(-10.0,) * STATE_DIM,
-        state_high=(10.0,) * STATE_DIM,
-        state_slots=tuple(slots),
-        action_low=(-1.0,) * ACTION_DIM,
-        action_high=(1.0,) * ACTION_DIM,
-        max_episode_steps=50,
-        history=p.history_frames if frames else p.history_state,
-        num_tokens=tokens,
-        token_dim=channels,
-        vae_width=p.vae_width if frames else 0,
-        grid=p.grid if frames else 0,
-        width=p.width,
-        depth=p.depth,
-        heads=p.heads,
-        window=p.window_frames if frames else p.window_state,
-        head_width=p.head_width,
-        denoise_steps=p.denoise_steps,
-        num_starts=starts,
-    )
-    torch.manual_seed(0)
-    model = WorldModel(config).eval().requires_grad_(False)
-    shape = (starts, model.context)
-    model.set_starts(
-        torch.randn(*shape, tokens, channels),
-        torch.zeros(*shape, ACTION_DIM),
-        torch.ones(shape).bool(),
-        torch.ones(starts),
-    )
-    model.heads.termination[-1].bias.fill_(-100.0)  # so that the horizon alone says how many rows are reset
-    return model
-
-
-def staggered(model: WorldModel, num_envs: int, horizon: int) -> DreamVectorEnv:
-    """A vector of dreams of which one in `horizon` ends in every step."""
-    envs = DreamVectorEnv(model, num_envs, horizon=horizon)
-    envs.reset(seed=0)
-    snapshot = envs.save_state()
-    elapsed = torch.arange(num_envs, device=envs.device) % horizon
-    envs.load_state(snapshot._replace(core=snapshot.core._replace(elapsed=elapsed)))
-    return envs
 
 
 def measure(preset: str, modality: str, num_envs: int, *, rounds: int, device: str) -> dict[str, str | float | int]:
     """One row: the model alone, the vector environment, SB3's adapter over it, and the noise by itself."""
-    model = untrained_model(preset, modality).to(device)
+    model = untrained_model(preset, modality, device=device)
     envs, sb3 = staggered(model, num_envs, 50), SB3VecEnv(staggered(model, num_envs, 50))
     short = staggered(model, num_envs, 10)
     index = torch.arange(num_envs, device=device)

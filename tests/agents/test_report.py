@@ -306,3 +306,15 @@ def test_the_machine_is_described_and_memory_is_watched():
     with PeakMemory(every_seconds=0.01) as memory:
         block = np.ones(60_000_000 // 8)
     assert memory.peak > block.nbytes
+
+
+def test_logarithmic_axes_have_powers_of_ten_and_dots_have_their_name_beside_them():
+    assert charts.log_ticks(3, 20_000) == [1, 10, 100, 1000, 10_000, 100_000]
+    assert charts.log_ticks(1, 64) == [1, 2, 5, 10, 20, 50, 100]
+    assert charts.log_labels([1e-7, 0.01, 1, 20_000]) == ["1e−07", "0.01", "1", "20,000"]
+    lines = [charts.Line(name="few", x=[1, 100], y=[1, 100]), charts.Line(name="dot", x=[10], y=[10])]
+    svg = charts.line_chart(lines, x_label="x", y_label="y", logarithmic=True)
+    (few, dot) = (float(re.search(rf'x="([\d.]+)"[^>]*>{name}<', svg)[1]) for name in ("few", "dot"))
+    first, last = (float(at) for at in re.search(r'points="([\d.]+),[\d.]+ ([\d.]+),', svg).groups())
+    assert dot - 10 == pytest.approx((first + last) / 2, abs=0.2), "10 lies half way from 1 to 100"
+    assert few > last

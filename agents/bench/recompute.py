@@ -1,4 +1,4 @@
-"""A dreamed step without a cache, as fast as we can make it: what benchmarks/cache.py compares the cached step with.
+"""A dreamed step without a cache, as fast as we can make it: what R1 compares the cached step with.
 
 Every pass runs over the window's W context frames and the frame to come; it uses the same fast parts as the cached
 step, and of the last block only what the answer needs.
@@ -15,15 +15,16 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from kernels import linear, turned
-from wmenv.dynamics import Dynamics
-from wmenv.dynamics.next_frame import modulated, side_by_side
+from wmenv import dynamics as network
+
+modulated, side_by_side = network.next_frame.modulated, network.next_frame.side_by_side
 
 
 @dataclass(frozen=True, slots=True)
 class WindowFrame:
     """The frame that follows a window of contexts; `wmenv.sampling.denoise` denoises it like one over a cache."""
 
-    dynamics: Dynamics
+    dynamics: network.Dynamics
     x: Tensor  # (B, W, N, D) embedded contexts
     context: Tensor  # (B, W, D) their conditions
     action: Tensor  # (B, D) embedded action that leads to the frame
@@ -32,7 +33,7 @@ class WindowFrame:
 
     @classmethod
     @torch.no_grad()
-    def begin(cls, dynamics: Dynamics, contexts: Tensor, actions: Tensor) -> WindowFrame:
+    def begin(cls, dynamics: network.Dynamics, contexts: Tensor, actions: Tensor) -> WindowFrame:
         """After `contexts` (B, W, N, C), by `actions` (B, W + 1, A); the last of them leads to the frame."""
         b, w, n, _ = contexts.shape
         base = torch.cat((contexts[:, :1], contexts[:, :-1]), dim=1)
