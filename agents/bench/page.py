@@ -81,7 +81,9 @@ def summary(reports: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[l
 def machine(report: Mapping[str, Any]) -> str:
     """A report's machine in a few words."""
     hardware = report["hardware"]
-    return hardware["gpu"] if report["name"] == "cuda" else f"{hardware['cores']} CPU cores"
+    return (
+        hardware["gpu"] if report["name"] == "cuda" else f"{hardware['cores']} CPU core{'s'[: hardware['cores'] > 1]}"
+    )
 
 
 def _told(name: str, part: str, report: Mapping[str, Any] | None) -> str:
