@@ -14,7 +14,7 @@ from .progress import say
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Measure the engine's ratios R1 to R10, and draw them: OUT/cpu.json or cuda.json, and OUT/bench.html.
+    """Measure the engine's ratios R1 to R10 and R12, and draw them: OUT/cpu.json or cuda.json, and OUT/bench.html.
 
     Attributes:
         out: Folder of what was measured; its page shows both devices' files.

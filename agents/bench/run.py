@@ -10,7 +10,7 @@ import torch
 from wmenv import InputError, memory
 
 from ..machine import cores
-from . import attention, kernel, latency, resets, stepping, window
+from . import attention, kernel, latency, ragged, resets, stepping, window
 from .page import write_page
 from .plan import GPU_ONLY, RATIOS, Plan, plan_for
 from .process import MeasurementFailed, apart
@@ -28,6 +28,7 @@ MEASURES: Mapping[str, Callable[[Plan], Iterator[Row | Point]]] = {
     "R8": attention.few_bits,
     "R9": stepping.one_batch,
     "R10": resets.resets,
+    "R12": ragged.ragged,
 }
 assert list(MEASURES) == list(RATIOS)
 

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 import torch
 
-from agents.bench import attention, latency, resets, stepping
+from agents.bench import attention, latency, ragged, resets, stepping
 from agents.bench.dreams import Dreams, held_bytes
 from agents.bench.models import random_dynamics, untrained_model
 from agents.bench.plan import Plan
@@ -60,6 +60,7 @@ def test_resets_leave_other_rows_as_they_are(memory: str):
         (attention.shared_prefix, 2),
         (attention.few_bits, 7),
         (resets.resets, 2),
+        (ragged.ragged, 2),
     ],
 )
 def test_measurements_are_whole_and_both_sides_agree(measure, parts: int, plan: Plan):
