@@ -68,8 +68,8 @@ STUDIES = (
         obs="frames",
         rounds=4,
         record_steps=4_000,
-        imagine_steps=150_000,
-        horizon=100,
+        imagine_steps=50_000,
+        horizon=400,
         behaviour="explore",
     ),
     Study(
