@@ -45,6 +45,9 @@ class WorldModel(nn.Module):
     steps_in_place = True
     """`step` takes `consume=True`."""
 
+    draws_once = True
+    """`step` reads the first of its S draws of noise alone, unless a sampler of one's own reads more."""
+
     commits_lazily = True
     """There is `start_lazily`, and `step` takes its states."""
 

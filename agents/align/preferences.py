@@ -76,32 +76,40 @@ class Preferences:
     def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:
         """One round of learning; without a pair it learns from real data alone."""
         assert dreams is not None and grades is not None
-        config = self.config
+        config, total = self.config, dict.fromkeys(("preference", "gap", "real", "gradient"), 0.0)
         better, worse = pairs(grades, config.group)
-        chosen = dreams.rows(torch.cat((better, worse)))
+        steps = config.epochs * config.minibatches
         with torch.no_grad():
-            given = self._log_likelihood(self.reference, chosen) if len(better) else None
-        total: dict[str, list[float]] = {}
-        for _ in range(config.epochs * config.minibatches):
-            loss = preference = torch.zeros((), device=self.model.device)
-            gap = 0.0
-            if given is not None:
-                up, down = (self._log_likelihood(self.model, chosen) - given).chunk(2)
-                preference = preference_loss(up, down, config.beta).mean()
-                loss, gap = preference, float((up - down).detach().mean())
-            real = torch.zeros(())
-            if config.real_weight:
-                real = self.real.loss(self.model, config.real_rows, config.real_frames, generator)
-                loss = loss + config.real_weight * real
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(self.module.parameters(), config.max_grad_norm)
-            if math.isfinite(float(norm)):
-                self.optimizer.step()
-            told = {"preference": preference.item(), "gap": gap, "real": real.item(), "gradient": float(norm)}
-            for name, value in told.items():
-                total.setdefault(name, []).append(value)
-        return {name: sum(values) / len(values) for name, values in total.items()} | {"pairs": float(len(better))}
+            given = self._log_likelihood(self.reference, dreams)
+        for _ in range(config.epochs):
+            order = torch.randperm(len(better), generator=generator).to(better.device)
+            for part in order.tensor_split(config.minibatches):
+                for name, value in self._step(dreams, given, better[part], worse[part], generator).items():
+                    total[name] += value / steps
+        return total | {"pairs": float(len(better))}
+
+    def _step(
+        self, dreams: Dreams, given: Tensor, better: Tensor, worse: Tensor, generator: torch.Generator
+    ) -> dict[str, float]:
+        """One gradient step on some pairs, and on real data; none where there is nothing to learn from."""
+        config, told, loss = self.config, {}, None
+        if len(better):
+            index = torch.cat((better, worse))
+            up, down = (self._log_likelihood(self.model, dreams.rows(index)) - given[index]).chunk(2)
+            loss = preference_loss(up, down, config.beta).mean()
+            told = {"preference": loss.item(), "gap": (up - down).detach().mean().item()}
+        if config.real_weight:
+            real = self.real.loss(self.model, config.real_rows, config.real_frames, generator)
+            told["real"] = real.item()
+            loss = config.real_weight * real if loss is None else loss + config.real_weight * real
+        if loss is None:
+            return told
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), config.max_grad_norm)
+        if math.isfinite(float(norm)):
+            self.optimizer.step()
+        return told | {"gradient": float(norm)}
 
     def _log_likelihood(self, model: WorldModel, dreams: Dreams) -> Tensor:
         """(B,) of all choices of each dream, over the root of how many numbers they are."""

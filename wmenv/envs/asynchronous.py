@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,23 @@ from gymnasium.vector.utils import batch_space
 from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
-from .infos import start_info
+from .infos import end_info, start_info
 from .model import device_of, resolve_model
 from .room import room_for
 from .stream import DreamStream, check_streams
+
+
+@dataclass(slots=True)
+class Arrival:
+    """Rows whose steps are made, until all is had that is told of them."""
+
+    rows: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    diverged: np.ndarray
+    obs: np.ndarray | None = None  # the last of each
+    start: np.ndarray | None = None  # where those that ended have begun anew
 
 
 class AsyncDreamVectorEnv:
@@ -64,8 +79,8 @@ class AsyncDreamVectorEnv:
         starts: str = "any",
     ) -> None:
         self.num_envs = read.read_count("num_envs", num_envs)
-        self.batch_size = self.num_envs if batch_size is None else read.read_count("batch_size", batch_size)
-        if self.batch_size > self.num_envs:
+        self._batch_size = self.num_envs if batch_size is None else read.read_count("batch_size", batch_size)
+        if self._batch_size > self.num_envs:
             raise InputError(f"batch_size: expected at most num_envs = {num_envs}, got {batch_size}; lower it")
         model = resolve_model(model, device)
         self.single_observation_space = read.observation_space(model, obs)
@@ -77,34 +92,56 @@ class AsyncDreamVectorEnv:
         self.obs_mode, self.device, self._tolerance = obs, device_of(model), tolerance
         self.observation_space = batch_space(self.single_observation_space, self.batch_size)
         self.action_space = batch_space(self.single_action_space, self.batch_size)
+        self.metadata = {"render_modes": [], "render_fps": model.config.fps}
         self.closed = False
         self._stream: DreamStream | None = None
+        self._arrival: Arrival | None = None
         self._ready: deque[int] = deque()
         self._results: dict[str, np.ndarray] = {}
         keep_freed_memory()
 
-    def async_reset(self, *, seed: int | Sequence[int] | None = None) -> None:
+    @property
+    def batch_size(self) -> int:
+        """Rows that `recv` returns."""
+        return self._batch_size
+
+    def async_reset(self, *, seed: int | Sequence[int | None] | None = None) -> None:
         """Begin new episodes in all rows; `recv` hands out their first observations, with reward 0.
 
         Args:
-            seed: row i is seeded with `seed + i` (or with seed[i]); by default with seeds of the system.
+            seed: row i is seeded with `seed + i` (or with seed[i]); by default each goes on in its own stream of random
+                numbers, or takes a seed from the system when it never had one.
 
         Raises:
             InputError: if a seed is malformed.
-            DreamMemoryError: if memory runs out; the message says how many dreams would fit.
+            DreamMemoryError: if memory runs out; the dreams that were there go on, and the message says how many fit.
         """
         self._check_open()
-        if seed is None:
-            seed = int(np.random.default_rng().integers(2**62))
-        seeds = read.read_seeds(seed, self.num_envs, optional=False)
-        self._start_stream(np.asarray(seeds, dtype=np.int64))
+        new = [None] * self.num_envs if seed is None else read.read_seeds(seed, self.num_envs)
+        if self._stream is None:
+            entropy = int(np.random.default_rng().integers(2**62))
+            rows = self._tensor([entropy + i if one is None else one for i, one in enumerate(new)])
+            counter = torch.zeros_like(rows)
+        else:
+            rows, counter = self._stream.state.seed.clone(), self._stream.state.counter.clone()
+            changed = [i for i, one in enumerate(new) if one is not None]
+            rows[changed], counter[changed] = self._tensor([new[i] for i in changed]), 0
+        every, n = np.arange(self.num_envs), self.num_envs
+        with self._room():
+            state, start = self.core.begin(rows, counter)
+            stream = DreamStream(self.core, state, tolerance=self._tolerance)
+            obs = self._observe(stream, every)
+        self._stream, self._arrival, self._ready = stream, None, deque(range(n))
+        nothing = {name: np.zeros(n, dtype=bool) for name in ("terminated", "truncated", "diverged")}
+        self._results = nothing | {"obs": obs, "final_obs": np.zeros_like(obs), "reward": np.zeros(n, np.float32)}
+        self._results |= {"start": start.cpu().numpy(), "begun": np.ones(n, dtype=bool)}
 
-    def send(self, actions: Any, env_id: Any, *, steps: int | Sequence[int] | None = None) -> None:
+    def send(self, actions: Any, env_id: Any = None, *, steps: int | Sequence[int] | None = None) -> None:
         """Let rows that were received make a step each. Returns at once; `recv` does the work.
 
         Args:
             actions: (K, A) in the task's own units; clipped to the action box.
-            env_id: long (K,), the rows that take them.
+            env_id: long (K,), the rows that take them; by default all, in order.
             steps: denoising steps of these frames, one number or one for each row; by default the environment's own.
 
         Raises:
@@ -112,48 +149,59 @@ class AsyncDreamVectorEnv:
             DreamNotReset: before the first `async_reset`.
         """
         stream = self._live()
-        rows = read.read_rows("env_id", env_id, self.num_envs)
+        rows = np.arange(self.num_envs) if env_id is None else read.read_rows("env_id", env_id, self.num_envs)
         waits = ~stream.moving
         waits[list(self._ready)] = False
+        waits[[] if self._arrival is None else self._arrival.rows] = False
         if not waits[rows].all():
             early = rows[~waits[rows]].tolist()[:8]
             raise InputError(f"env_id: expected rows that recv has handed out, got {early}, still under way")
         action = read.read_actions(actions, batch_space(self.single_action_space, len(rows)))
         taken = np.full(len(rows), self.core.steps) if steps is None else _read_steps(steps, len(rows))
-        stream.take(rows, torch.from_numpy(action).to(self.device), taken)
+        if len(rows):
+            with self._room():
+                stream.take(rows, torch.from_numpy(action).to(self.device), taken)
 
     def recv(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """The next `batch_size` rows that are done, first come first served.
 
         Returns:
             obs (K, ...), reward (K,) float32, terminated (K,), truncated (K,) bool, info. `info["env_id"]` (K,) says
-            which rows they are. Where an episode ended, `obs` is the new one's first observation and
-            `info["final_obs"]` the old one's last; "start" is the recorded context that a new episode began from;
-            "diverged" marks rows in which the model gave a number that is not finite. "_key" masks "key".
+            which rows they are; the rest of it is as with SAME_STEP autoreset, over these K rows: where an episode
+            ended, `obs` is the new one's first observation, `info["final_obs"]` the old one's last,
+            `info["final_info"]` its last info, and "start" the recorded context that the new one began from.
 
         Raises:
             InputError: if fewer rows than that are ready or under way; send actions first.
             DreamNotReset: before the first `async_reset`.
+            DreamMemoryError: if memory runs out; nothing is lost, and the next `recv` goes on from there.
         """
         stream = self._live()
-        under_way = len(self._ready) + int(stream.moving.sum())
+        arriving = 0 if self._arrival is None else len(self._arrival.rows)
+        under_way = len(self._ready) + arriving + int(stream.moving.sum())
         if under_way < self.batch_size:
             raise InputError(
                 f"recv: expected at least batch_size = {self.batch_size} rows with actions, got {under_way}; "
                 "send theirs first"
             )
         while len(self._ready) < self.batch_size:
-            self._tick(stream)
+            with self._room():
+                self._move(stream)
         rows = np.array([self._ready.popleft() for _ in range(self.batch_size)], dtype=np.int64)
         held = {name: values[rows] for name, values in self._results.items()}
+        ended, last = held["terminated"] | held["truncated"], {}
+        if held["diverged"].any():
+            last = {"diverged": held["diverged"], "_diverged": held["diverged"].copy()}
         info: dict[str, Any] = {"env_id": rows, "_env_id": np.ones(len(rows), dtype=bool)}
-        for name, mask in (("start", held["begun"]), ("final_obs", held["ended"]), ("diverged", held["diverged"])):
-            if mask.any():
-                info |= {name: held[name], f"_{name}": mask}
+        if ended.any():
+            info |= end_info(held["final_obs"], last, ended)
+        if held["begun"].any():
+            index = np.flatnonzero(held["begun"])
+            info |= start_info(held["start"][index], index, len(rows))
         return held["obs"], held["reward"], held["terminated"], held["truncated"], info
 
     def step(
-        self, actions: Any, env_id: Any
+        self, actions: Any, env_id: Any = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """`send`, then `recv`."""
         self.send(actions, env_id)
@@ -161,40 +209,40 @@ class AsyncDreamVectorEnv:
 
     def close(self) -> None:
         """Forget the dreams; may be called again."""
-        self.closed, self._stream = True, None
+        self.closed, self._stream, self._arrival = True, None, None
+        self._ready.clear()
+        self._results.clear()
 
-    def _start_stream(self, seeds: np.ndarray) -> None:
-        rows = torch.from_numpy(seeds).to(self.device)
-        every, n = np.arange(self.num_envs), self.num_envs
-        with room_for(self.core.model, n):
-            state, start = self.core.begin(rows, torch.zeros_like(rows))
-            stream = DreamStream(self.core, state, tolerance=self._tolerance)
-            obs = self._observe(stream, every)
-        self._stream = stream
-        nothing = {name: np.zeros(n, dtype=bool) for name in ("terminated", "truncated", "diverged", "ended")}
-        self._results = nothing | {"obs": obs, "final_obs": np.zeros_like(obs), "reward": np.zeros(n, np.float32)}
-        begun = start_info(start.cpu().numpy(), every, n)
-        self._results |= {"start": begun["start"], "begun": begun["_start"]}
-        self._ready = deque(range(n))
+    def __enter__(self) -> AsyncDreamVectorEnv:
+        """Itself; closed at the end of the block."""
+        return self
 
-    def _tick(self, stream: DreamStream) -> None:
-        """One forward; what arrives with it is put down for `recv`."""
-        rows, outcome = stream.tick()
-        if outcome is None:
-            return
-        reward, terminated, truncated, diverged = outcome.to_host()
-        obs, ended = np.nan_to_num(self._observe(stream, rows)), terminated | truncated
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()
+
+    def _move(self, stream: DreamStream) -> None:
+        """One forward, and what arrives with it put down for `recv`; if it fails half-way, the next call goes on."""
+        if self._arrival is None:
+            rows, outcome = stream.tick()
+            if outcome is None:
+                return
+            self._arrival = Arrival(rows, *outcome.to_host())
+        arrival = self._arrival
+        rows, ended = arrival.rows, arrival.terminated | arrival.truncated
+        if arrival.obs is None:
+            arrival.obs = np.nan_to_num(self._observe(stream, rows))
+        if ended.any() and arrival.start is None:
+            arrival.start = stream.reset_rows(rows[ended]).cpu().numpy()
+        first = self._observe(stream, rows[ended]) if ended.any() else None
         results = self._results
-        for name, values in (("reward", reward), ("terminated", terminated), ("truncated", truncated)):
-            results[name][rows] = values
-        results["obs"][rows], results["diverged"][rows] = obs, diverged
-        results["ended"][rows], results["begun"][rows] = ended, ended
-        results["final_obs"][rows] = 0
-        if ended.any():
-            over = rows[ended]
-            results["final_obs"][over] = obs[ended]
-            results["start"][over] = stream.reset_rows(over).cpu().numpy()
-            results["obs"][over] = self._observe(stream, over)
+        for name in ("reward", "terminated", "truncated", "diverged", "obs"):
+            results[name][rows] = getattr(arrival, name)
+        results["begun"][rows] = ended
+        if first is not None:
+            results["final_obs"][rows[ended]] = arrival.obs[ended]
+            results["start"][rows[ended]], results["obs"][rows[ended]] = arrival.start, first
+        self._arrival = None
         self._ready.extend(rows.tolist())
 
     def _observe(self, stream: DreamStream, rows: np.ndarray) -> np.ndarray:
@@ -202,6 +250,12 @@ class AsyncDreamVectorEnv:
         if self.obs_mode == "state":
             np.clip(obs, self.single_observation_space.low, self.single_observation_space.high, out=obs)
         return obs
+
+    def _room(self) -> AbstractContextManager[None]:
+        return room_for(self.num_envs, self.core.dreams.row_bytes, self.device)
+
+    def _tensor(self, values: list[Any]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..random import integers, normal
 from ..types import State
 from .dreams import Dreams
@@ -84,10 +83,6 @@ class DreamCore:
     steps: int
     batch_invariant: bool = False
 
-    def __post_init__(self) -> None:
-        if len(self.starts) == 0:
-            raise InputError("starts: expected recorded start contexts, got none; use starts='any' or record episodes")
-
     def begin(
         self,
         seed: Tensor,
@@ -140,7 +135,9 @@ class DreamCore:
             consume: let the model write into `state`'s tensors if it can; `state` must then not be stepped again.
         """
         c = self.model.config
-        noise = normal(state.seed, state.counter, (self.steps, c.num_tokens, c.token_dim))
+        draws = 1 if getattr(self.model, "draws_once", False) else self.steps
+        noise = normal(state.seed, state.counter, (draws, c.num_tokens, c.token_dim))
+        noise = noise.expand(-1, self.steps, -1, -1)  # more draws would begin with this one
         with torch.no_grad():
             out = self.dreams.step(state.dream, action, noise, state.seed, consume=consume)
         after = CoreState(out.state, state.seed, state.counter + 1, state.elapsed + 1)

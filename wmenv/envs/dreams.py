@@ -46,6 +46,28 @@ class Dreams(Protocol):
         """Bytes that the memory of all rows takes."""
         ...
 
+    @property
+    def row_bytes(self) -> int | None:
+        """Bytes that one more row needs, a step's temporaries included, as far as its model's sizes tell."""
+        ...
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether a state that was stepped or replaced stays whole for as long as nothing is written into rows of it.
+
+        Then whoever fails half-way can go back to it. Pages that it named may have been given to others.
+        """
+        ...
+
+
+TEMPORARIES = 24
+"""Numbers as wide as the network that a step holds for each token at its widest, both frames of a lazy pass."""
+
+
+def step_numbers(config: Any) -> int:
+    """How many numbers a row's latents and the temporaries of a step are, of a model with these sizes."""
+    return config.num_tokens * (config.history * config.token_dim + TEMPORARIES * config.width)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnMemory:
@@ -60,6 +82,18 @@ class OwnMemory:
     model: DreamModel
     lazy: bool = True
     batch_invariant: bool = False
+
+    keeps_last = True
+
+    @property
+    def row_bytes(self) -> int | None:
+        """See `Dreams`: a ring, the latents of its history and the tokens of a step; None for a user's own model."""
+        c = self.model.config
+        sizes = [getattr(c, name, None) for name in ("depth", "window", "width")]
+        if None in sizes:
+            return None
+        depth, window, width = sizes
+        return 4 * (2 * depth * width * ((window + 1) * c.num_tokens + 1) + step_numbers(c))
 
     def start(self, index: Tensor, seed: Tensor, *, instead: tuple[State, Tensor] | None = None) -> State:
         """See `Dreams`."""

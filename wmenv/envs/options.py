@@ -56,6 +56,8 @@ def make_core(
         raise InputError(f"starts: expected 'any' or 'initial', got {starts!r}; 'initial' are episode beginnings")
     kept = torch.arange(model.num_starts, device=device_of(model))
     kept = kept[model.start_is_initial] if starts == "initial" else kept
+    if len(kept) == 0:
+        raise InputError("starts: expected recorded start contexts, got none; use starts='any' or record episodes")
     if horizon is None:
         horizon = model.config.max_episode_steps or DEFAULT_HORIZON
     horizon = read_count("horizon", horizon)

@@ -18,8 +18,10 @@ from ..dynamics.next_frame import side_by_side
 from ..errors import InputError
 from ..types import PagedState, State, StepOutput
 from ..world_model import WorldModel
+from .dreams import step_numbers
 from .invariant import map_rows, run_in_chunks
 from .prefixes import Prefixes, fit_int2
+from .room import room_for
 
 PINNED_LIMIT = 256 * 2**20  # bytes of recorded contexts that are kept by default
 
@@ -67,11 +69,13 @@ class PagedMemory:
         sizes |= {"head_dim": c.width // c.heads, "device": weight.device, "dtype": weight.dtype}
         try:
             if isinstance(codec, str):
-                codec = fit_int2(model, starts) if codec == "int2" else codec_named(codec, weight.device)
+                codec = fit_int2(model) if codec == "int2" else codec_named(codec, weight.device)
             page_bytes = PagePool(codec, pages=1, **sizes).page_bytes
             budget = min(int(model.start_valid[starts, 1:-1].sum()), PINNED_LIMIT // page_bytes)
             never = rows * c.window + budget
-            self.pool = PagePool(codec, pages=never if pages is None else pages, **sizes)
+            wanted = never if pages is None else pages
+            with room_for(rows, -(-page_bytes * wanted // rows), weight.device, left="There is no environment"):
+                self.pool = PagePool(codec, pages=wanted, **sizes)
         except CodecError as error:
             raise InputError(str(error)) from error
         self.model, self.batch_invariant = model, batch_invariant
@@ -79,6 +83,13 @@ class PagedMemory:
         budget = min(budget, max(0, self.pool.pages - rows))
         self.prefixes = Prefixes(model, self.pool, budget, batch_invariant=batch_invariant)
         self._write_sinks()
+
+    keeps_last = False
+
+    @property
+    def row_bytes(self) -> int:
+        """See `Dreams`: pages that are shared with nobody."""
+        return self.pool.page_bytes * self.pool.window + 4 * step_numbers(self.model.config)
 
     def start(self, index: Tensor, seed: Tensor, *, instead: tuple[State, Tensor] | None = None) -> PagedState:
         """See `Dreams`.

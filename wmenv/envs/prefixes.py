@@ -106,19 +106,18 @@ def remembered(model: WorldModel, index: Tensor) -> Tensor:
     return held.permute(1, 4, 3, 0, 2, 5, 6)  # from (2, B, H, L, W - 1, N, d)
 
 
-def fit_int2(model: WorldModel, starts: Tensor) -> Int2:
-    """Two-bit codes whose centres are fitted to what `model` remembers of the recorded contexts `starts` (K,).
+def fit_int2(model: WorldModel) -> Int2:
+    """Two-bit codes whose centres are fitted to what `model` remembers of its recorded contexts.
 
     Raises:
         CodecError: they hold fewer tokens than there are centres.
     """
     generator = torch.Generator().manual_seed(0)
-    frames = max(1, int(model.start_valid[starts, 1:-1].sum()) * model.config.num_tokens // len(starts))
-    some = torch.randperm(len(starts), generator=generator)[: -(-SAMPLES // frames)]
-    index = starts[some.to(starts.device)]
+    tokens = max(1, int(model.start_valid[:, 1:-1].sum()) * model.config.num_tokens // model.num_starts)
+    index = torch.randperm(model.num_starts, generator=generator)[: -(-SAMPLES // tokens)].to(model.device)
     valid = model.start_valid[index, 1:-1]
-    tokens = torch.cat([remembered(model, part)[valid[i]] for part, i in _parts(index)])  # (F, L, 2, H, N, d)
-    return Int2.fit(tokens.permute(1, 2, 3, 0, 4, 5).flatten(3, 4), generator=generator)
+    held = torch.cat([remembered(model, part)[valid[i]] for part, i in _parts(index)])  # (F, L, 2, H, N, d)
+    return Int2.fit(held.permute(1, 2, 3, 0, 4, 5).flatten(3, 4), generator=generator)
 
 
 def _parts(index: Tensor) -> list[tuple[Tensor, Tensor]]:

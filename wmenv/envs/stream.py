@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import ranges
 from ..cache import FrameCache, count_rows
 from ..dynamics import Due, Making, estimate_some
 from ..errors import InputError
@@ -87,16 +88,19 @@ class DreamStream:
         due = Due(dream.base[begun], dream.latents[begun, -1], dream.action[begun])
         cache = FrameCache(dream.keys, dream.values, dream.cached, dream.position)
         answer = estimate_some(self.model.dynamics, cache, making, begun, due)
-        arrived = step + 1 == steps
+        arrived = step + 1 >= steps
         if self.tolerance is not None:
             rests = at_rest(answer, self._answer[where], self.tolerance).cpu().numpy() & (step > 0)
             arrived, lower = arrived | rests, lower.masked_fill(torch.from_numpy(rests).to(lower.device), 0.0)
-        level, lower = level[:, None, None], lower[:, None, None]
-        self._noised[where], self._answer[where] = euler(noised, answer, level, lower), answer
-        self._step[rows] += 1
-        self.passes += len(rows)
+        noised = euler(noised, answer, level[:, None, None], lower[:, None, None])
         done = rows[arrived]
-        return done, self._arrive(done) if len(done) else None
+        arrival = self._arrival(done, noised[self._tensor(np.flatnonzero(arrived))]) if len(done) else None
+        # Written last, so that a pass that fails can be made again.
+        self._noised[where], self._step[rows] = noised, step + 1
+        if self.tolerance is not None:
+            self._answer[where] = answer
+        self.passes += len(rows)
+        return done, None if arrival is None else self._settle(done, arrival)
 
     def reset_rows(self, rows: np.ndarray) -> Tensor:
         """Begin new episodes in the rows (K,), which do not move; returns the contexts (K,) that they begin from."""
@@ -109,17 +113,23 @@ class DreamStream:
         seen = dream._replace(keys=dream.keys[:0], values=dream.values[:0], latents=dream.latents[self._tensor(rows)])
         return self.core.observe(self.state._replace(dream=seen), obs)
 
-    def _arrive(self, rows: np.ndarray) -> Outcome:
+    def _arrival(self, rows: np.ndarray, noised: Tensor) -> tuple[Tensor, Outcome]:
+        """The last latents (K, H, N, C) of rows whose frames are made, and what their steps came to."""
+        where, dream = self._tensor(rows), self._dream
+        after = dream.latents[where, -1] + self.model.dynamics.delta_scale * noised
+        latents, reward, termination = self.model.arrive(dream.latents[where], self._action[where], after)
+        return latents, self.core.outcome(latents, reward, termination, self.state.elapsed[where] + 1)
+
+    def _settle(self, rows: np.ndarray, arrival: tuple[Tensor, Outcome]) -> Outcome:
         where, dream, state = self._tensor(rows), self._dream, self.state
-        before, action = dream.latents[where, -1], self._action[where]
-        after = before + self.model.dynamics.delta_scale * self._noised[where]
-        latents, reward, termination = self.model.arrive(dream.latents[where], action, after)
-        dream.latents[where], dream.base[where], dream.action[where] = latents, before, action
+        latents, outcome = arrival
+        dream.base[where], dream.action[where] = dream.latents[where, -1], self._action[where]
+        dream.latents[where] = latents
         count_rows(FrameCache(dream.keys, dream.values, dream.cached, dream.position), where)
         state.counter[where] += 1
         state.elapsed[where] += 1
         self._moving[rows] = False
-        return self.core.outcome(latents, reward, termination, state.elapsed[where])
+        return outcome
 
     @property
     def _dream(self) -> LazyState:
@@ -147,8 +157,7 @@ def check_streams(core: DreamCore, tolerance: float | None) -> WorldModel:
         )
     if tolerance is None:
         return model
-    if not tolerance > 0:
-        raise InputError(f"tolerance: expected a number above 0 or None, got {tolerance!r}; try 0.05")
+    ranges.check_number("tolerance", tolerance, 1e-9, 1e9)
     if model.config.any_step:
         raise InputError(
             f"tolerance: expected None for an any-step model, which is told where each step ends, got {tolerance}; "

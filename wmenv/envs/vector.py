@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from ..cache import PagesExhausted
 from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
-from .core import CoreState, fork_row
+from .core import CoreState, fork_row, write_rows
 from .infos import end_info, start_info, verdict_info
 from .model import device_of, resolve_model
-from .room import DreamMemoryError, room_for
+from .room import KEPT, DreamMemoryError, room_for
 from .snapshot import DreamSnapshot, check_snapshot
 from .verdict import TRUNCATE_ABOVE, Judge, Verifier
+
+GONE = "The dreams that were there are gone: reset them"
+WAITING = "The step was made and its outcome is gone; the rows that have ended wait for reset with their mask"
 
 
 class DreamVectorEnv(VectorEnv):
@@ -34,7 +37,7 @@ class DreamVectorEnv(VectorEnv):
 
     Actions outside the box are clipped to it, as MuJoCo clips controls to their range. An action that is not finite, or
     of another shape or kind, is an InputError and nothing is stepped. A row in which the model gives a number that is
-    not finite is truncated, its reward is 0, and `info["diverged"]` marks it.
+    not finite is truncated, its reward is 0, and `info["diverged"]` marks it (its last info, where it begins anew).
 
     With a verifier, `info["physics"]` (N,) says of each row's step how far it is from what is possible; 1.0 is as good
     as real. A row whose score passes `truncate_above`, or is not finite, is marked by `info["impossible"]` and has not
@@ -155,7 +158,7 @@ class DreamVectorEnv(VectorEnv):
         Raises:
             InputError: if a seed or an option is malformed.
             DreamNotReset: if rows are masked before a first full reset.
-            DreamMemoryError: if memory runs out; nothing is lost, and the message says how many dreams would fit.
+            DreamMemoryError: if memory runs out; the message says what is left, and how many dreams would fit.
         """
         self._check_open()
         given = dict(options or {})
@@ -169,13 +172,15 @@ class DreamVectorEnv(VectorEnv):
         row_seed, counter = self._read_seed(seed, mask)
         index = np.flatnonzero(mask)
         where = None if start is None else self._tensor(start[index])
-        with self._room():
-            if self._state is None or mask.all():
+        if self._state is None or mask.all():
+            with self._all_anew():
                 state, begun = self.core.begin(row_seed, counter, where)
-            else:
+                obs = self._observe(state)
+        else:
+            with self._room():
                 state = self._state._replace(seed=row_seed, counter=counter)
                 state, _, begun = self.core.reset_rows(state, self._tensor(index), where)
-            obs = self._observe(state)
+                obs = self._observe(state)
         self._state, self._ended = state, self._ended & ~mask
         return obs, start_info(begun.cpu().numpy(), index, self.num_envs)
 
@@ -194,7 +199,7 @@ class DreamVectorEnv(VectorEnv):
             InputError: if the actions are malformed (nothing was stepped then) or the verifier fails (reset then).
             PagesExhausted: if a pool of pages is too small for what these dreams do not share. Nothing was stepped; or,
                 if there is no room to begin anew, the rows that have ended wait for `reset` with their mask.
-            DreamMemoryError: if memory runs out; the same holds, and the message says how many dreams would fit.
+            DreamMemoryError: if memory runs out. Nothing was stepped; or, over pages, what the message says.
             DreamNotReset: before the first reset, or if a row has ended and autoreset is DISABLED.
         """
         state = self._live_state()
@@ -226,7 +231,13 @@ class DreamVectorEnv(VectorEnv):
         ended = terminated | truncated
         if ended.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
             self._state, self._ended = out.state, ended  # what stays if there is no room to begin anew
-            self._state, info = self._autoreset(out.state, obs, ended, info)
+            try:
+                self._state, info = self._autoreset(out.state, obs, ended, info)
+            except DreamMemoryError:
+                if self.core.dreams.keeps_last:
+                    self._state = state
+                    self._ended = np.zeros_like(ended)
+                raise
             self._ended = np.zeros_like(ended)
         else:
             self._state, self._ended = out.state, ended
@@ -251,17 +262,20 @@ class DreamVectorEnv(VectorEnv):
 
         Raises:
             InputError: if it is of another number of environments or of another model's shape.
+            PagesExhausted: if a pool is too small for its pages; nothing is lost.
+            DreamMemoryError: if memory runs out; the message says what is left.
         """
         self._check_open()
         like = self._state
-        if like is None:
-            rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
-            like, _ = self.core.begin(rows, rows)
-        check_snapshot(snapshot, self.core, like)
-        with self._room():
-            self._state = self.core.restore(snapshot.core)
-        self._ended = snapshot.ended.copy()
-        return self._observe(self._state)
+        with self._all_anew():
+            if like is None:
+                rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
+                like, _ = self.core.begin(rows, rows)
+            check_snapshot(snapshot, self.core, like)
+            state = self.core.restore(snapshot.core)
+            obs = self._observe(state)
+        self._state, self._ended = state, snapshot.ended.copy()
+        return obs
 
     def fork(self, source: int, targets: Sequence[int], *, reseed: bool | Sequence[int] = False) -> np.ndarray:
         """Let the rows `targets` stand where the row `source` stands.
@@ -284,9 +298,12 @@ class DreamVectorEnv(VectorEnv):
         (source,) = read.read_rows("source", [source], self.num_envs)
         keep = isinstance(reseed, bool)
         seed = None if keep else self._tensor(read.read_seeds(reseed, len(rows), optional=False))
-        self._state = fork_row(state, int(source), self._tensor(rows), seed, keep_seed=keep and bool(reseed))
+        with self._room():
+            state = fork_row(state, int(source), self._tensor(rows), seed, keep_seed=keep and bool(reseed))
+            obs = self._observe(state)
+        self._state = state
         self._ended[rows] = self._ended[source]
-        return self._observe(self._state)
+        return obs
 
     def close_extras(self, **kwargs: Any) -> None:
         """Forget the dreams."""
@@ -297,10 +314,13 @@ class DreamVectorEnv(VectorEnv):
     ) -> tuple[CoreState, dict[str, Any]]:
         """New episodes in the rows `ended`; their first observations are written into `obs`."""
         info, index = end_info(obs, step_info, ended), np.flatnonzero(ended)
-        with self._room():
-            state, begun, start = self.core.reset_rows(state, self._tensor(index), consume=True)
-            obs[ended] = self._observe(begun)
-        return state, info | start_info(start.cpu().numpy(), index, self.num_envs)
+        rows, left = self._tensor(index), KEPT if self.core.dreams.keeps_last else WAITING
+        with self._room(left):
+            begun, start = self.core.begin(state.seed[rows], state.counter[rows], instead=(state, rows))
+            first = self._observe(begun)
+        obs[ended] = first
+        info |= start_info(start.cpu().numpy(), index, self.num_envs)
+        return write_rows(state, rows, begun, consume=True), info
 
     def _observe(self, state: CoreState) -> np.ndarray:
         """Observations as an array of our own, inside the space."""
@@ -331,8 +351,19 @@ class DreamVectorEnv(VectorEnv):
     def _tensor(self, values: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
 
-    def _room(self) -> AbstractContextManager[None]:
-        return room_for(self.core.model, self.num_envs)
+    def _room(self, left: str = KEPT) -> AbstractContextManager[None]:
+        return room_for(self.num_envs, self.core.dreams.row_bytes, self.device, left=left)
+
+    @contextmanager
+    def _all_anew(self) -> Iterator[None]:
+        """Room for what takes the place of all rows; where that writes over them, they are gone if it fails."""
+        kept = self._state is None or self.core.dreams.keeps_last
+        try:
+            with self._room(KEPT if kept else GONE):
+                yield
+        except DreamMemoryError:
+            self._state = self._state if kept else None
+            raise
 
     def _check_open(self) -> None:
         if self.closed:

@@ -200,6 +200,16 @@ def test_preferred_dreams_become_likelier_and_the_others_less() -> None:
     assert untouched.update(found, grades, torch.Generator().manual_seed(0))["preference"] == pytest.approx(math.log(2))
 
 
+def test_a_round_without_a_pair_leaves_the_model_as_it_was() -> None:
+    model, real = make_model(), SimpleNamespace(kept_loss=lambda model: 1.0)
+    config = AlignConfig(method="dpo", group=2, real_weight=0.0)
+    learner = Preferences(model, real, config, 0)  # type: ignore[arg-type]
+    found, before = dreamed(model, learner.noise, group=2), copy.deepcopy(model.state_dict())
+    alike = Grades([], torch.zeros(ROWS, FRAMES), torch.ones(ROWS, FRAMES, dtype=torch.bool))
+    assert learner.update(found, alike, torch.Generator().manual_seed(0))["pairs"] == 0
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
 def test_preferences_are_those_of_the_paper() -> None:
     """-log sigmoid(beta times the gap), and its slope -beta sigmoid(-beta gap): the surer, the less is learned."""
     gap = torch.tensor([0.0, 2.0, -3.0], dtype=torch.float64, requires_grad=True)

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from tests.wmenv.envs.test_paged import tiny
 from tests.wmenv.envs.toy import ToyModel
-from wmenv.envs import AsyncDreamVectorEnv, DreamClosed, DreamNotReset, DreamVectorEnv
+from wmenv.envs import (
+    AsyncDreamVectorEnv,
+    DreamClosed,
+    DreamCore,
+    DreamMemoryError,
+    DreamNotReset,
+    DreamVectorEnv,
+    stream,
+)
 from wmenv.errors import InputError
 from wmenv.random import normal
 from wmenv.sampling import RestingSampler
@@ -77,23 +85,17 @@ def test_whoever_waits_dreams_what_it_would_have_dreamed(batch: int, slow: list,
 
 def test_rows_with_fewer_steps_arrive_first_and_are_the_dreams_of_fewer_steps() -> None:
     model = tiny()
-    envs = AsyncDreamVectorEnv(model, B, batch_size=2)
+    envs = AsyncDreamVectorEnv(model, B, batch_size=1)
     envs.async_reset(seed=3)
-    for _ in range(2):
-        envs.recv()
-    envs.batch_size = 1
-    envs.recv()
-    envs.batch_size = 2
-    rows, steps = np.arange(B), np.array([4, 1, 4, 1, 4])
-    envs.send(push(rows, np.zeros(B)), rows, steps=steps)
-    obs, reward, *_, info = envs.recv()
-    assert info["env_id"].tolist() == [1, 3]
-    quick = in_step(model, 1, steps=1)[0]
-    np.testing.assert_allclose(obs, quick[0][[1, 3]], atol=1e-5)
-    np.testing.assert_allclose(reward, quick[1][[1, 3]], atol=1e-5)
-    obs, *_, info = envs.recv()
-    slow = in_step(model, 1, steps=4)[0]
-    np.testing.assert_allclose(obs, slow[0][info["env_id"]], atol=1e-5)
+    rows = np.array([envs.recv()[-1]["env_id"][0] for _ in range(B)])
+    assert rows.tolist() == [*range(B)]
+    envs.send(push(rows, np.zeros(B)), steps=[4, 1, 4, 1, 4])
+    quick, slow = in_step(model, 1, steps=1)[0], in_step(model, 1, steps=4)[0]
+    for row, dream in ((1, quick), (3, quick), (0, slow), (2, slow), (4, slow)):
+        obs, reward, *_, info = envs.recv()
+        assert info["env_id"].tolist() == [row]
+        np.testing.assert_allclose(obs[0], dream[0][row], atol=1e-5)
+        np.testing.assert_allclose(reward[0], dream[1][row], atol=1e-5)
     assert np.abs(slow[0][0] - in_step(model, 1, steps=1)[0][0][0]).max() > 1e-3  # the number of steps does matter
 
 
@@ -115,6 +117,77 @@ def test_a_tolerance_ends_easy_frames_early_as_its_sampler_says(tolerance: float
     assert envs._stream.passes == sampler.passes
     cost = sampler.passes / sampler.frames
     assert {1e-9: cost == 8, 0.1: 2 < cost < 8, 1e9: cost == 2}[tolerance]  # to see a change takes two estimates
+
+
+@pytest.mark.parametrize("fails", ["estimate_some", "arrive", "outcome", "observe", "begin"])
+def test_a_step_whose_memory_ran_out_is_had_by_the_next_recv(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it runs out, once for each recv: what the other environment tells of each row is told in the end."""
+    model = tiny(3, ends=True)
+    want = in_step(model, 4, steps=2, horizon=3)
+    envs = AsyncDreamVectorEnv(model, B, steps=2, horizon=3)
+    envs.async_reset(seed=3)
+    envs.recv()
+    places: dict[str, Any] = {"estimate_some": stream, "arrive": type(model), "outcome": DreamCore, "begin": DreamCore}
+    holder = places.get(fails, AsyncDreamVectorEnv)
+    name = "_observe" if fails == "observe" else fails
+    works, broken = getattr(holder, name), []
+
+    def once(*given: Any, **options: Any) -> Any:
+        if not broken:
+            broken.append(True)
+            raise torch.OutOfMemoryError("out of memory")
+        return works(*given, **options)
+
+    for t in range(4):
+        envs.send(push(np.arange(B), np.full(B, t)))
+        broken.clear()
+        monkeypatch.setattr(holder, name, once)
+        try:
+            got = envs.recv()
+            assert fails == "begin", "of these each step has one"
+        except DreamMemoryError as error:
+            assert str(error).endswith("Nothing is lost")
+            got = envs.recv()
+        monkeypatch.setattr(holder, name, works)
+        order = np.argsort(got[-1]["env_id"])
+        for one, other in zip(got[:4], want[t], strict=False):
+            np.testing.assert_allclose(one[order], other, atol=1e-5)
+
+
+def test_without_a_seed_rows_go_on_in_their_own_streams() -> None:
+    """As with `reset`: seeded once, all later episodes follow; and one row alone may be given a new seed."""
+    first, second = [], []
+    for told in (first, second):
+        envs, sync = AsyncDreamVectorEnv(tiny(), B), DreamVectorEnv(tiny(), B)
+        for seed in (5, None, [None, 9, None, None, None]):
+            envs.async_reset(seed=seed)
+            told.append(envs.recv()[0])
+            assert np.array_equal(told[-1], sync.reset(seed=seed)[0])
+    assert not np.array_equal(first[0], first[1])
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_what_it_says_of_an_end_is_what_the_other_says() -> None:
+    model = tiny(3, ends=True)
+    envs, sync = AsyncDreamVectorEnv(model, B, horizon=2), DreamVectorEnv(model, B, horizon=2)
+    envs.async_reset(seed=3), sync.reset(seed=3), envs.recv()
+    for t in range(4):
+        action = push(np.arange(B), np.full(B, t))
+        info, other = envs.step(action)[-1], sync.step(action)[-1]
+        order = np.argsort(info.pop("env_id"))
+        assert set(info) - {"_env_id"} == set(other)
+        for name in {"final_obs", "_final_obs", "start", "_start"} & set(other):
+            np.testing.assert_allclose(info[name][order], other[name], atol=1e-5)
+
+
+def test_nobody_to_send_is_nothing_sent_and_a_block_closes() -> None:
+    with AsyncDreamVectorEnv(tiny(), B) as envs:
+        envs.async_reset(seed=0)
+        envs.recv()
+        envs.send(np.zeros((0, 1), np.float32), [])
+        with pytest.raises(InputError, match="got 0"):
+            envs.recv()
+    assert envs.closed
 
 
 def test_first_observations_come_without_a_step() -> None:
@@ -163,6 +236,8 @@ def test_bad_options_are_named() -> None:
         ({"batch_size": 0}, "batch_size"),
         ({"tolerance": 0.0}, "tolerance"),
         ({"tolerance": float("nan")}, "tolerance"),
+        ({"tolerance": "0.05"}, "tolerance"),
+        ({"tolerance": True}, "tolerance"),
         ({"steps": 0}, "steps"),
         ({"obs": "frames"}, "obs"),
     ):

@@ -1,4 +1,4 @@
-"""Memory that really runs out, in a process of its own with a limit: the error names a number that really fits."""
+"""Memory that runs out, in a process with a limit and wherever an allocation could fail: what is told, what is left."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits address space, as Linux can")
+from tests.wmenv.envs.test_paged import tiny
+from wmenv.envs import DreamCore, DreamMemoryError, DreamNotReset, DreamVectorEnv, paged
+from wmenv.envs.room import room_for
+
+limited = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits address space, as Linux can")
 
 PROGRAM = """
 import re, resource, sys
@@ -69,13 +75,81 @@ def run(body: str) -> str:
     return done.stdout
 
 
+@limited
 def test_too_many_dreams_are_told_how_many_would_fit() -> None:
     said = run(TOO_MANY)
     assert re.search(r"num_envs: expected dreams that fit into the memory of cpu, got 100,000 of about .* MiB", said)
     assert int(re.search(r"fits (\d+)", said)[1]) > 100  # type: ignore[index]
 
 
+@limited
 def test_a_step_without_room_takes_nothing() -> None:
     said = run(IN_A_STEP)
     assert "no error" not in said
     assert "Nothing is lost" in said and "same True" in said
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The core's `name` runs out of memory."""
+
+    def fails(*given: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(DreamCore, name, fails)
+
+
+@pytest.mark.parametrize("name", ["step", "observe", "begin"])
+def test_a_step_that_fails_anywhere_can_be_made_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`begin` fails after the step was made, where its ended rows were to begin anew."""
+    model, action = tiny(), np.full((3, 1), 0.5, np.float32)
+    envs, twin = DreamVectorEnv(model, 3, horizon=2), DreamVectorEnv(model, 3, horizon=2)
+    for each in (envs, twin):
+        each.reset(seed=0), each.step(action)
+    with monkeypatch.context() as patch, pytest.raises(DreamMemoryError, match="3 of about .*Nothing is lost$"):
+        broken(patch, name)
+        envs.step(action)
+    for got, wanted in zip(envs.step(action)[:4], twin.step(action)[:4], strict=True):
+        assert np.array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("cache", ["ring", "paged"])
+def test_what_takes_the_place_of_all_rows_says_what_is_left(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rings stay what they were; pages may have been written over, so that those dreams are gone and say so."""
+    model, action = tiny(), np.full((3, 1), 0.5, np.float32)
+    envs, twin = DreamVectorEnv(model, 3, cache=cache), DreamVectorEnv(model, 3, cache=cache)
+    for each in (envs, twin):
+        each.reset(seed=0)
+    kept = envs.save_state()
+    for fails in (lambda: envs.reset(seed=1), lambda: envs.load_state(kept)):
+        with monkeypatch.context() as patch, pytest.raises(DreamMemoryError) as error:
+            broken(patch, "observe")
+            fails()
+        if cache == "ring":
+            assert str(error.value).endswith("Nothing is lost")
+            assert np.array_equal(envs.step(action)[0], twin.step(action)[0])
+        else:
+            assert str(error.value).endswith("The dreams that were there are gone: reset them")
+            with pytest.raises(DreamNotReset):
+                envs.step(action)
+            envs.reset(seed=0)
+
+
+def test_a_pool_too_large_is_told_before_there_is_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object, **options: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    made = []
+
+    def second(self: object, *given: object, **options: object) -> None:
+        made.append(True)
+        fails() if len(made) > 1 else works(self, *given, **options)
+
+    works = paged.PagePool.__init__
+    monkeypatch.setattr(paged.PagePool, "__init__", second)
+    with pytest.raises(DreamMemoryError, match="There is no environment$"):
+        DreamVectorEnv(tiny(), 3, cache="paged")
+
+
+def test_other_errors_pass_through() -> None:
+    with pytest.raises(RuntimeError, match="^shapes differ$"), room_for(3, 100, torch.device("cpu")):
+        raise RuntimeError("shapes differ")
