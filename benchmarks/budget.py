@@ -66,7 +66,7 @@ def measure(bench: Bench) -> list[dict[str, Value]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0], help="seeds of the teachers")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="seeds of the teachers")
     parser.add_argument("--threads", type=int, default=None, help="torch threads")
     options = parser.parse_args(arguments)
     if options.threads:

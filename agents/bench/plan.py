@@ -20,7 +20,7 @@ RATIOS = {
     "R8": "keys and values in few bits",
     "R9": "one batch against one dream after another",
     "R10": "resets in a tenth of the rows",
-    "R12": "rows out of step",
+    "R12": "dreams out of step against all together",
 }
 """What each ratio says, by its id."""
 

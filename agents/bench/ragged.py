@@ -1,24 +1,26 @@
-"""R12: dreams whose frames need unequal numbers of denoising steps, out of step against a batch in step.
+"""R12: dreams whose frames need unequal numbers of denoising steps, handed out as they are done or all together.
 
-In step all rows wait for the one that needs most. Out of step a row is handed out when it is done, and takes its next
-action while the others go on (`wmenv.envs.AsyncDreamVectorEnv`). Where all rows need as many, being out of step can
-only cost.
+Both sides make the same frames in as many denoising steps each. All together, rows that are done leave the forwards and
+wait for the last one; out of step they are handed out, and take their next action while the others go on
+(`wmenv.envs.AsyncDreamVectorEnv`). Where all rows need as many, being out of step can only cost.
 
 # B dreams, S denoising steps
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from wmenv import DreamVectorEnv, WorldModel
+from wmenv import WorldModel
 from wmenv.envs import AsyncDreamVectorEnv
 
 from .models import untrained_model
 from .plan import Plan
-from .rows import Point, Row, ratio
+from .rows import Point, Row, largest_difference, ratio
 
 BUDGETS = (1, 2, 4, 8)
 EQUAL = 4
@@ -26,58 +28,62 @@ ENDLESS = 10**9
 PARTS = 4
 """A batch is handed out in so many parts."""
 
+PERIOD, CHECKED = 64, 3
+"""Frames after which drawn budgets repeat; frames after which both sides' dreams are compared."""
+
 
 def ragged(plan: Plan) -> Iterator[Row | Point]:
-    """R12; a batch that cannot be parted has no rows to be out of step."""
-    for preset, rows in plan.settings():
-        if rows < PARTS:
+    """R12, in whole parts of a batch."""
+    for preset, most in plan.settings():
+        rows = most // PARTS * PARTS
+        if not rows:
             continue
         model = untrained_model(preset, "frames", device=plan.device)
-        error = difference(model, rows)
-        yield ratio(
-            plan, "R12", "equal steps", f"{preset}, B={rows}, S={EQUAL}",
-            in_step(model, rows, EQUAL), out_of_step(model, rows, [EQUAL]), error=error,
-        )  # fmt: skip
-        yield ratio(
-            plan, "R12", "unequal steps", f"{preset}, B={rows}, S of {', '.join(map(str, BUDGETS))}",
-            in_step(model, rows, max(BUDGETS)), out_of_step(model, rows, BUDGETS), error=error,
-        )  # fmt: skip
+        for name, budgets in (("equal steps", (EQUAL,)), ("unequal steps", BUDGETS)):
+            sides = [Handed(model, rows, parts, budgets) for parts in (1, PARTS)]
+            error = largest_difference(*(side.observed(CHECKED) for side in sides))
+            yield ratio(
+                plan, "R12", f"out of step, {name}", f"{preset}, B={rows}, S of {', '.join(map(str, budgets))}",
+                sides[0], sides[1], error=error,
+            )  # fmt: skip
 
 
-def in_step(model: WorldModel, rows: int, steps: int) -> Callable[[], object]:
-    """A call steps every row once, in `steps` denoising steps."""
-    envs = DreamVectorEnv(model, rows, steps=steps, horizon=ENDLESS)
-    envs.reset(seed=0)
-    action = np.zeros(envs.action_space.shape, np.float32)
-    return lambda: envs.step(action)
+class Handed:
+    """Dreams that are handed out in so many parts; a call hands out as many rows as there are.
 
+    Args:
+        model: whose dreams.
+        rows: B.
+        parts: 1: all together.
+        budgets: steps of a frame; which one it is follows from its row and from how many frames came before.
+    """
 
-def out_of_step(model: WorldModel, rows: int, budgets: list[int] | tuple[int, ...]) -> Callable[[], object]:
-    """A call hands out as many rows as there are, in parts, each frame with a budget drawn from `budgets`."""
-    rng = np.random.default_rng(0)
-    size = rows // PARTS
-    envs = AsyncDreamVectorEnv(model, rows, batch_size=size, horizon=ENDLESS)
-    envs.async_reset(seed=0)
-    action = np.zeros((size, *envs.single_action_space.shape), np.float32)
-    received = [envs.recv()[-1]["env_id"] for _ in range(PARTS)]
-    for ids in received:
-        envs.send(action, ids, steps=rng.choice(budgets, size).tolist())
+    def __init__(self, model: WorldModel, rows: int, parts: int, budgets: Sequence[int]) -> None:
+        self.parts, self.size, self.budgets = parts, rows // parts, budgets
+        self.envs = AsyncDreamVectorEnv(model, rows, batch_size=self.size, horizon=ENDLESS)
+        self.drawn = np.random.default_rng(0).choice(budgets, (PERIOD, rows))
+        self.made = np.zeros(rows, dtype=np.int64)
+        self.action = np.zeros((self.size, *self.envs.single_action_space.shape), np.float32)
+        self.envs.async_reset(seed=0)
+        for rows_received in [self.envs.recv()[-1]["env_id"] for _ in range(parts)]:
+            self._send(rows_received)
 
-    def call() -> None:
-        for _ in range(PARTS):
-            ids = envs.recv()[-1]["env_id"]
-            envs.send(action, ids, steps=rng.choice(budgets, size).tolist())
+    def __call__(self) -> None:
+        """Hand out as many rows as there are, each of which goes on at once."""
+        for _ in range(self.parts):
+            self._send(self.envs.recv()[-1]["env_id"])
 
-    return call
+    def observed(self, frames: int) -> Tensor:
+        """What every row shows after its first `frames` frames, (B, O); whichever hands them out, the same."""
+        seen: dict[int, np.ndarray] = {}
+        while len(seen) < len(self.made):
+            obs, *_, info = self.envs.recv()
+            for row, one in zip(info["env_id"].tolist(), obs, strict=True):
+                if self.made[row] == frames:
+                    seen[row] = one
+            self._send(info["env_id"])
+        return torch.from_numpy(np.stack([seen[row] for row in range(len(self.made))]))
 
-
-def difference(model: WorldModel, rows: int) -> float:
-    """How far the observations of equal rows are apart after a step of equal budgets: rounding."""
-    together = DreamVectorEnv(model, rows, steps=EQUAL, horizon=ENDLESS)
-    together.reset(seed=0)
-    action = np.zeros(together.action_space.shape, np.float32)
-    alone = AsyncDreamVectorEnv(model, rows, steps=EQUAL, horizon=ENDLESS)
-    alone.async_reset(seed=0)
-    alone.recv()
-    obs, *_, info = alone.step(action, np.arange(rows))
-    return float(np.abs(obs - together.step(action)[0][info["env_id"]]).max())
+    def _send(self, rows: np.ndarray) -> None:
+        self.envs.send(self.action, rows, steps=self.drawn[self.made[rows] % PERIOD, rows].tolist())
+        self.made[rows] += 1

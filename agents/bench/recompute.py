@@ -1,7 +1,7 @@
-"""A dreamed step without a cache, as fast as we can make it: what R1 compares the cached step with.
+"""A dreamed step without a cache, made as fast as the cached one: what R1 compares that with.
 
 Every pass runs over the window's W context frames and the frame to come; it uses the same fast parts as the cached
-step, and of the last block only what the answer needs.
+step, of the last block only what the answer needs, and on a CPU no mask where frames have tokens enough for a loop.
 
 # B rows, F = W + 1 frames, N tokens, D width, T = F * N, H heads
 """
@@ -18,6 +18,10 @@ from kernels import linear, turned
 from wmenv import dynamics as network
 
 modulated, side_by_side = network.next_frame.modulated, network.next_frame.side_by_side
+
+
+LOOPED = 8
+"""Tokens of a frame from which on a CPU a loop over frames, each without a mask, beats one masked attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,12 @@ class WindowFrame:
         k, v = (
             torch.cat((s[None, :, None].expand(len(k), -1, 1, -1), y), dim=2) for s, y in zip(sink, (k, v), strict=True)
         )
-        return scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        tokens = self.x.shape[2]
+        if bias is None or not q.is_cpu or tokens < LOOPED:
+            return scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        ends = range(tokens, q.shape[2] + 1, tokens)
+        each = [scaled_dot_product_attention(q[:, :, e - tokens : e], k[:, :, : 1 + e], v[:, :, : 1 + e]) for e in ends]
+        return torch.cat(each, dim=2)
 
     def _finish(self, layer: int, x: Tensor, attended: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
         """The tokens x (B, F, N, D) after gated attention (B, H, F * N, d) and the gated MLP."""

@@ -12,11 +12,11 @@ from statistics import median
 
 import torch
 
-from .dreams import Dreams, held_bytes
+from .dreams import Dreams
 from .models import random_dynamics
 from .plan import Plan
 from .rows import Point, Row, largest_difference, line, ratio, relative
-from .timing import timed
+from .timing import bytes_in_use, timed
 
 STEPS = (1, 4)
 LAZY_TARGET = {"cpu": 1.25, "cuda": 1.5}  # of one denoising step
@@ -127,14 +127,19 @@ def late_frames(plan: Plan) -> Iterator[Row | Point]:
     """A dream's step at frame `plan.frames` against one at frame 100, and its memory."""
     preset = next(iter(plan.batches))
     network = random_dynamics(preset, device=plan.device)
-    late, marks = Dreams(network, 1, 1, lead=0), _marks(plan.frames)
+    late, marks, held = Dreams(network, 1, 1, lead=0), _marks(plan.frames), {}
     for mark in marks:
         while late.frames < mark:
             late.step()
         times = timed({"ours": late.step}, seconds=plan.seconds / 10, device=plan.device)
+        held[mark] = bytes_in_use(plan.device)
         yield Point("frames", preset, "cached", mark, median(times["ours"]))
+    first, last = held.get(EARLY, held[marks[0]]), held[marks[-1]]
+    yield line(
+        "R4", "a late frame's memory", f"{preset}, B=1, S=1, whole process", [last / first],
+        target=SLOWER, at_most=True, plain=last, ours=first,
+    )  # fmt: skip
     early = Dreams(network, 1, 1, lead=min(EARLY, plan.frames))
-    assert held_bytes(late.cache) == held_bytes(early.cache)
     setting = f"{preset}, B=1, S=1, frame {plan.frames:,} against {early.frames}"
     times = timed({"plain": late.step, "ours": early.step}, seconds=plan.seconds, device=plan.device)
     ratios = [a / b for a, b in zip(times["plain"], times["ours"], strict=True)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import quantiles
 
 import torch
@@ -67,3 +69,15 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
         return values[0], values[0]
     low, _, high = quantiles(values, n=4, method="inclusive")
     return low, high
+
+
+def bytes_in_use(device: str) -> float:
+    """Bytes that this process holds on a GPU, or of the machine's memory; where that is not known, the most it held."""
+    if device == "cuda":
+        return float(torch.cuda.memory_allocated())
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return float(pages.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import resource
+
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

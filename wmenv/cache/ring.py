@@ -34,8 +34,8 @@ class RingView(NamedTuple):
     """The slots of a pass's frames, and where they may look."""
 
     slots: tuple[FrameSlot, ...]  # of B frames each, or once of R
-    bias: Tensor  # (R, K), or (B, 1, 2 N, K) of a joined pass: 0 where a frame may look, -inf elsewhere
-    some: Tensor | None = None  # (R,) long, 2 * row + 1 for targets, 2 * row for contexts; None: all rows, in order
+    bias: Tensor  # (R, K), or (B, 1, 2 N, K) of both frames of a row: 0 where a frame may look, -inf elsewhere
+    some: Tensor | None = None  # (R,) long, of single frames: their rows, or twice that and 1 more for targets
 
 
 class FrameCache(NamedTuple):
@@ -73,10 +73,20 @@ class FrameCache(NamedTuple):
     def view_some(self, rows: Tensor, due: Tensor) -> RingView:
         """What single frames of the rows `rows` (R,) see, contexts where `due` (R,) bool, targets elsewhere.
 
-        A row may be there twice, once in each role.
+        A row may be there twice, once in each role. Few frames have their rings copied. Many look at all rings where
+        they lie, with idle queries in between: to read a ring that nobody asked for costs less than to copy one that
+        somebody did.
         """
         at = _slot(self, rows, -due.long())
-        return RingView((at,), self._bias(at), 2 * rows + ~due)
+        bias = self._bias(at)
+        if FEW * len(rows) < len(self.position):
+            return RingView((at,), bias, rows)
+        place = 2 * rows + ~due
+        tokens = (self.keys.shape[3] - 1) // self.cached.shape[1]
+        every = bias.new_zeros(2 * len(self.position), bias.shape[1])
+        every[place] = bias
+        each = every.view(-1, 1, 2, 1, bias.shape[1]).expand(-1, -1, -1, tokens, -1)
+        return RingView((at,), each.flatten(2, 3), place)
 
     def put(self, view: RingView, layer: int, keys: Tensor, values: Tensor) -> None:
         """Write keys and values (R, H, N, d) into the frames' slots, in place."""
@@ -89,7 +99,7 @@ class FrameCache(NamedTuple):
         """Attention (R, H, N, d) of q over the ring as it lies; the frames' own keys and values are in it."""
         held, kept, q = self.keys[:, :, layer], self.values[:, :, layer], q.to(self.dtype)
         if view.some is not None:
-            return _attend_some(q, held, kept, view.bias, view.some)
+            return _attend_some(q, held, kept, view)
         if len(view.slots) == 1:
             return cache_attention(q, held, kept, view.bias)
         both = scaled_dot_product_attention(torch.cat(q.chunk(2), dim=2), held, kept, attn_mask=view.bias)
@@ -112,22 +122,15 @@ class FrameCache(NamedTuple):
         return bias.masked_fill_(~seen, float("-inf"))
 
 
-def _attend_some(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor, some: Tensor) -> Tensor:
-    """Attention of single frames: q (R, H, N, d), bias (R, K), some (R,) as in `RingView`.
-
-    Few frames have their rings copied. Many look at all rings where they lie, with idle queries in between: to read
-    a ring that nobody asked for costs less than to copy one that somebody did.
-    """
-    r, h, n, d = q.shape
-    rows = len(keys)
-    if FEW * r < rows:
-        of = some // 2
-        return cache_attention(q, keys[of], values[of], bias)
-    asked, seen = q.new_zeros(2 * rows, h, n, d), bias.new_zeros(2 * rows, bias.shape[1])
-    asked[some], seen[some] = q, bias
+def _attend_some(q: Tensor, keys: Tensor, values: Tensor, view: RingView) -> Tensor:
+    """Attention of single frames' queries (R, H, N, d); see `FrameCache.view_some`."""
+    some, (_, h, n, d), rows = view.some, q.shape, len(keys)
+    if view.bias.ndim == 2:
+        return cache_attention(q, keys[some], values[some], view.bias)
+    asked = q.new_zeros(2 * rows, h, n, d)
+    asked[some] = q
     asked = asked.view(rows, 2, h, n, d).transpose(1, 2).reshape(rows, h, 2 * n, d)
-    mask = seen.view(rows, 1, 2, 1, -1).expand(-1, -1, -1, n, -1).reshape(rows, 1, 2 * n, -1)
-    answered = scaled_dot_product_attention(asked, keys, values, attn_mask=mask)
+    answered = scaled_dot_product_attention(asked, keys, values, attn_mask=view.bias)
     return answered.view(rows, h, 2, n, d).transpose(1, 2).reshape(2 * rows, h, n, d)[some]
 
 

@@ -55,7 +55,7 @@ def test_resets_leave_other_rows_as_they_are(memory: str):
     [
         (stepping.lazy_commit, 4),
         (stepping.ring_slots, 2),
-        (stepping.throughput, 5),
+        (stepping.throughput, 6),
         (stepping.one_batch, 1),
         (attention.shared_prefix, 2),
         (attention.few_bits, 7),
@@ -91,8 +91,9 @@ def test_half_precision_dreams_nearly_the_same(plan: Plan):
 
 
 def test_a_dream_goes_on_as_far_as_the_plan_says(plan: Plan):
-    *points, row = stepping.late_frames(plan)
+    *points, memory, row = stepping.late_frames(plan)
     assert [point.x for point in points] == [1, 10, 12] and row["target"] == "<= 1.05"
+    assert memory["plain"] > 1e7 and memory["value"] == pytest.approx(memory["plain"] / memory["ours"], rel=1e-3)
 
 
 def test_fewer_bits_are_smaller_and_pay_for_it(plan: Plan):
