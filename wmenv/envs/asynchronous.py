@@ -50,7 +50,8 @@ class AsyncDreamVectorEnv:
         horizon: steps until an episode is truncated; by default the task's own limit, or 1,000.
         steps: denoising steps of each frame; by default the model's own.
         tolerance: end a row's denoising once its estimate has changed by less since the step before (root mean square
-            over the frame, in units of the mean change of latents): easy frames then cost less. None: make all steps.
+            over the frame, in units of the mean change of latents): easy frames then cost less; `steps` are the most,
+            each of which halves the noise. None: make all steps, whose noise falls evenly.
         device: "cpu", "cuda" or "auto".
         starts: "any" recorded context, or "initial": only those that end at an episode's first observation.
 

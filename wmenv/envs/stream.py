@@ -18,7 +18,7 @@ from ..cache import FrameCache, count_rows
 from ..dynamics import Due, Making, estimate_some
 from ..errors import InputError
 from ..random import normal
-from ..sampling import at_rest, euler
+from ..sampling import at_rest, euler, halving
 from ..types import LazyState
 from ..world_model import WorldModel
 from .core import CoreState, DreamCore, Outcome
@@ -32,7 +32,8 @@ class DreamStream:
         core: over a `WorldModel` whose rows have memories of their own and are committed lazily.
         state: the rows; from now on the stream's, which writes in place.
         tolerance: end a row's denoising once its estimate has changed by less since the step before: root mean square
-            over the frame, in units of the mean change of latents. None: make all steps.
+            over the frame, in units of the mean change of latents; noise then halves in each step (`RestingSampler`).
+            None: make all steps, whose noise falls evenly.
 
     Raises:
         InputError: see `check_streams`.
@@ -81,7 +82,7 @@ class DreamStream:
             return rows, None
         where, dream = self._tensor(rows), self._dream
         step, steps = self._step[rows], self._steps[rows]
-        level, lower = (self._number(1 - at / steps) for at in (step, step + 1))
+        level, lower = self._levels(step, steps), self._levels(step + 1, steps)
         noised = self._noised[where]
         making = Making(where, dream.latents[where, -1], noised, self._action[where], level, lower)
         begun = self._tensor(rows[step == 0])
@@ -139,8 +140,12 @@ class DreamStream:
     def _tensor(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(rows).to(self.state.seed.device)
 
-    def _number(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(self.state.seed.device)
+    def _levels(self, step: np.ndarray, steps: np.ndarray) -> Tensor:
+        if self.tolerance is None:
+            levels = 1 - step / steps
+        else:
+            levels = np.array([halving(*pair) for pair in zip(step.tolist(), steps.tolist(), strict=True)])
+        return torch.from_numpy(levels.astype(np.float32)).to(self.state.seed.device)
 
 
 def check_streams(core: DreamCore, tolerance: float | None) -> WorldModel:

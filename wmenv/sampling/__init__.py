@@ -1,6 +1,16 @@
 """How a frame is denoised, and in how many steps."""
 
-from .sampler import RestingSampler, at_rest, denoise, euler, sample_clip
+from .sampler import RestingSampler, at_rest, denoise, euler, halving, sample_clip
 from .schedule import autoregressive, full_sequence, pyramid
 
-__all__ = ["RestingSampler", "at_rest", "autoregressive", "denoise", "euler", "full_sequence", "pyramid", "sample_clip"]
+__all__ = [
+    "RestingSampler",
+    "at_rest",
+    "autoregressive",
+    "denoise",
+    "euler",
+    "full_sequence",
+    "halving",
+    "pyramid",
+    "sample_clip",
+]

@@ -49,11 +49,20 @@ def at_rest(answer: Tensor, before: Tensor, tolerance: float) -> Tensor:
     return (answer - before).square().mean((1, 2)).sqrt() < tolerance
 
 
-class RestingSampler:
-    """`denoise` whose rows end early, once they are `at_rest`; a row that ends goes to its last estimate.
+def halving(step: int, steps: int) -> float:
+    """The noise level before a step, 1/2 of that before the last one; 0 after all of them.
 
-    A batch in step gains nothing by it. It says what `wmenv.envs.AsyncDreamVectorEnv` dreams, where rows that have
-    ended make room.
+    For samplers that end early: even levels lie so close at first that an estimate hardly changes however hard its
+    frame is (benchmarks/budget.py).
+    """
+    return 0.0 if step >= steps else 2.0**-step
+
+
+class RestingSampler:
+    """A sampler whose rows end early, once they are `at_rest`: such a row goes to its last estimate.
+
+    Noise is halved in every step. A batch in step gains nothing by ends; this sampler says what
+    `wmenv.envs.AsyncDreamVectorEnv` dreams, where rows that have ended make room.
 
     Args:
         tolerance: see `at_rest`.
@@ -70,7 +79,7 @@ class RestingSampler:
         noised, before = noise[:, 0], torch.zeros_like(base)
         moving = torch.ones(len(base), dtype=torch.bool, device=base.device)
         for step in range(steps):
-            level, lower = (torch.full((1,), 1 - s / steps, device=base.device) for s in (step, step + 1))
+            level, lower = (torch.full((1,), halving(s, steps), device=base.device) for s in (step, step + 1))
             answer = frame.estimate(base, noised, level, lower)
             self.passes += int(moving.sum())
             rests = at_rest(answer, before, self.tolerance) if step else torch.zeros_like(moving)
