@@ -27,6 +27,9 @@ def test_a_tolerance_is_compared_with_fixed_steps_of_its_own_cost(monkeypatch: p
     for one in (loose, tight):
         assert one["ratio"] == pytest.approx(one["score"] / one["fixed"])
     assert tight["score"] != pytest.approx(four["score"])  # noise halves, and does not fall evenly
+    (only,) = budget.over_seeds([loose, loose | {"seed": 1, "ratio": 3.0, "passes": 4.0}])
+    assert (only["seeds"], only["passes"], only["ratio_high"]) == (2, 3.0, 3.0)
+    assert only["ratio_low"] == loose["ratio"]
     assert model.step.__func__ is type(model).step, "the teacher itself is left as it was"
     fewer = energy_by_horizon(budget.with_steps(model, 2), kept)["score"]
     assert two["score"] == pytest.approx(sum(fewer) / len(fewer))
