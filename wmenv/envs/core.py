@@ -33,10 +33,9 @@ class CoreState(NamedTuple):
 
 
 class CoreReset(NamedTuple):
-    """What beginning new episodes in some rows returns."""
+    """The rows that begin anew, still to be written into the state."""
 
-    state: CoreState  # B rows
-    begun: CoreState  # the K rows that begin anew, by themselves
+    begun: CoreState  # K rows, by themselves
     start: Tensor  # (K,) long, the recorded contexts that they begin from
 
 
@@ -112,19 +111,22 @@ class DreamCore:
         """The recorded context (B,) that each row draws."""
         return self.starts[integers(seed, counter, len(self.starts))]
 
-    def reset_rows(
-        self, state: CoreState, index: Tensor, start: Tensor | None = None, *, consume: bool = False
-    ) -> CoreReset:
-        """Begin a new episode in the rows `index` (K,); all others stay bit for bit as they are.
+    def reset_rows(self, state: CoreState, index: Tensor, start: Tensor | None = None) -> CoreReset:
+        """New episodes for the rows `index` (K,), by themselves: `write_rows` puts them in.
 
         Args:
-            state: B rows.
+            state: B rows; left as they are.
             index: long (K,), which of them begin anew.
             start: long (K,), the recorded contexts to begin from; by default each row draws its own.
-            consume: write into `state`'s tensors instead of copies of them; `state` must then not be used again.
         """
-        begun, start = self.begin(state.seed[index], state.counter[index], start, instead=(state, index))
-        return CoreReset(write_rows(state, index, begun, consume=consume), begun, start)
+        return CoreReset(*self.begin(state.seed[index], state.counter[index], start, instead=(state, index)))
+
+    def write_rows(self, state: CoreState, index: Tensor, rows: CoreState, *, consume: bool = False) -> CoreState:
+        """`state` with `rows` in its rows `index` (K,); all others stay bit for bit as they are.
+
+        With `consume` its own tensors are written; it must then not be used again.
+        """
+        return write_rows(state, index, rows, consume=consume)
 
     def step(self, state: CoreState, action: Tensor, *, consume: bool = False) -> CoreStep:
         """One dreamed step of every row. Resets nothing.

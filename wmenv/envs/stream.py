@@ -105,7 +105,8 @@ class DreamStream:
 
     def reset_rows(self, rows: np.ndarray) -> Tensor:
         """Begin new episodes in the rows (K,), which do not move; returns the contexts (K,) that they begin from."""
-        self.state, _, start = self.core.reset_rows(self.state, self._tensor(rows), consume=True)
+        begun, start = self.core.reset_rows(self.state, self._tensor(rows))
+        self.state = self.core.write_rows(self.state, self._tensor(rows), begun, consume=True)
         return start
 
     def observe(self, rows: np.ndarray, obs: str = "latent") -> Tensor:

@@ -17,7 +17,7 @@ from ..cache import PagesExhausted
 from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
-from .core import CoreState, fork_row, write_rows
+from .core import CoreState, fork_row
 from .infos import end_info, start_info, verdict_info
 from .model import device_of, resolve_model
 from .room import KEPT, DreamMemoryError, room_for
@@ -179,7 +179,8 @@ class DreamVectorEnv(VectorEnv):
         else:
             with self._room():
                 state = self._state._replace(seed=row_seed, counter=counter)
-                state, _, begun = self.core.reset_rows(state, self._tensor(index), where)
+                rows, begun = self.core.reset_rows(state, self._tensor(index), where)
+                state = self.core.write_rows(state, self._tensor(index), rows)
                 obs = self._observe(state)
         self._state, self._ended = state, self._ended & ~mask
         return obs, start_info(begun.cpu().numpy(), index, self.num_envs)
@@ -316,11 +317,11 @@ class DreamVectorEnv(VectorEnv):
         info, index = end_info(obs, step_info, ended), np.flatnonzero(ended)
         rows, left = self._tensor(index), KEPT if self.core.dreams.keeps_last else WAITING
         with self._room(left):
-            begun, start = self.core.begin(state.seed[rows], state.counter[rows], instead=(state, rows))
+            begun, start = self.core.reset_rows(state, rows)
             first = self._observe(begun)
         obs[ended] = first
         info |= start_info(start.cpu().numpy(), index, self.num_envs)
-        return write_rows(state, rows, begun, consume=True), info
+        return self.core.write_rows(state, rows, begun, consume=True), info
 
     def _observe(self, state: CoreState) -> np.ndarray:
         """Observations as an array of our own, inside the space."""

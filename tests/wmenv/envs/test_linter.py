@@ -198,24 +198,30 @@ def test_a_constant_reward_is_no_bug() -> None:
 class LeakyCore(DreamCore):
     """A reset that leaves the cache of the ended episode in place."""
 
-    def reset_rows(self, state, index, start=None, *, consume=False):
-        rows, start = self.begin(state.seed[index], state.counter[index], start)
+    def reset_rows(self, state, index, start=None):
+        rows, start = DreamCore.reset_rows(self, state, index, start)
         old = state.dream
-        rows = rows._replace(dream=rows.dream._replace(keys=old.keys[index], cached=old.cached[index]))
-        return CoreReset(write_rows(state, index, rows), rows, start)
+        return CoreReset(
+            rows._replace(dream=rows.dream._replace(keys=old.keys[index], cached=old.cached[index])), start
+        )
 
 
 class ShiftedMaskCore(DreamCore):
     """A reset that hits the neighbours of the rows it should."""
 
-    def reset_rows(self, state, index, start=None, *, consume=False):
-        out = DreamCore.reset_rows(self, state, (index + 1) % len(state.seed), start)
-        return out._replace(begun=gather(out.state, index))
+    def reset_rows(self, state, index, start=None):
+        begun, start = DreamCore.reset_rows(self, state, (index + 1) % len(state.seed), start)
+        written = self.write_rows(state, index, begun)
+        return CoreReset(gather(written, index), start)
+
+    def write_rows(self, state, index, rows, *, consume=False):
+        at = (index + 1) % len(state.seed)
+        return write_rows(state, at, DreamCore.reset_rows(self, state, at).begun)
 
 
 class NoResetCore(DreamCore):
-    def reset_rows(self, state, index, start=None, *, consume=False):
-        return CoreReset(state, gather(state, index), DreamCore.reset_rows(self, state, index, start).start)
+    def reset_rows(self, state, index, start=None):
+        return CoreReset(gather(state, index), DreamCore.reset_rows(self, state, index, start).start)
 
 
 def with_core(core: type[DreamCore], horizon: int = 9, **model: Any) -> DreamVectorEnv:
