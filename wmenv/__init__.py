@@ -12,10 +12,11 @@ from .errors import CheckpointError, DataError, InputError, TrainingError, Wmenv
 
 if TYPE_CHECKING:
     from .data import DataInfo, Episode, EpisodeStore
-    from .envs import DreamEnv, DreamVectorEnv, LatentObservation, LatentVectorObservation
+    from .envs import AsyncDreamVectorEnv, DreamEnv, DreamVectorEnv, LatentObservation, LatentVectorObservation
     from .world_model import WorldModel
 
 _PLACES = {
+    "AsyncDreamVectorEnv": "envs",
     "DataInfo": "data",
     "DreamEnv": "envs",
     "DreamVectorEnv": "envs",
@@ -27,6 +28,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "AsyncDreamVectorEnv",
     "CheckpointError",
     "DataError",
     "DataInfo",

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wmenv import WorldModel
-from wmenv.envs import AsyncDreamVectorEnv
+from wmenv import AsyncDreamVectorEnv, WorldModel
 
 from .models import untrained_model
 from .plan import Plan
