@@ -30,7 +30,7 @@ def measure(preset: str, modality: str, num_envs: int, *, rounds: int, device: s
     envs, sb3 = staggered(model, num_envs, 50), SB3VecEnv(staggered(model, num_envs, 50))
     short = staggered(model, num_envs, 10)
     index = torch.arange(num_envs, device=device)
-    state = [model.start(index % model.num_starts)]
+    state = [model.start_lazily(index % model.num_starts)]  # as the environment commits
     shape = (model.config.denoise_steps, *model.latent_shape)
     action = np.zeros((num_envs, ACTION_DIM), np.float32)
     noise, push = normal(index, index, shape), torch.from_numpy(action).to(device)
