@@ -33,7 +33,7 @@ SAMPLES = 4096
 
 CODECS = ("fp32", "bf16", "int8", "int4")
 DREAMS = 16
-BRANCHES = "branches of one, a frame after the fork"
+BRANCHES = "branches just forked"
 EXACT = 1e-7
 """Where a chart of errors on a log scale shows none: float32's own rounding."""
 
