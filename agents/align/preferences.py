@@ -79,12 +79,13 @@ class Preferences:
         config, total = self.config, dict.fromkeys(("preference", "gap", "real", "gradient"), 0.0)
         better, worse = pairs(grades, config.group)
         steps = config.epochs * config.minibatches
+        dreams = dreams.rows(torch.cat((better, worse)))  # all others say nothing
         with torch.no_grad():
-            given = self._log_likelihood(self.reference, dreams)
+            given = self._log_likelihood(self.reference, dreams) if len(better) else better
         for _ in range(config.epochs):
             order = torch.randperm(len(better), generator=generator).to(better.device)
             for part in order.tensor_split(config.minibatches):
-                for name, value in self._step(dreams, given, better[part], worse[part], generator).items():
+                for name, value in self._step(dreams, given, part, len(better) + part, generator).items():
                     total[name] += value / steps
         return total | {"pairs": float(len(better))}
 
