@@ -114,7 +114,7 @@ class FrameCache(NamedTuple):
         return advance(self, next_slot(self), write)
 
     def _bias(self, at: FrameSlot) -> Tensor:
-        """(B, K): 0 where the frame at a slot may look, -inf elsewhere; everyone sees the sink in the last column."""
+        """(R, K): 0 where the frame at a slot may look, -inf elsewhere; everyone sees the sink in the last column."""
         visible = visible_slots(self, at)
         columns = (self.keys.shape[3] - 1) // visible.shape[1]
         seen = pad(visible.repeat_interleave(columns, 1), (0, 1), value=True)

@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
+from .faces import on_host, row_streams
 from .infos import end_info, start_info
 from .model import device_of, resolve_model
 from .room import room_for
@@ -119,14 +120,8 @@ class AsyncDreamVectorEnv:
         """
         self._check_open()
         new = [None] * self.num_envs if seed is None else read.read_seeds(seed, self.num_envs)
-        if self._stream is None:
-            entropy = int(np.random.default_rng().integers(2**62))
-            rows = self._tensor([entropy + i if one is None else one for i, one in enumerate(new)])
-            counter = torch.zeros_like(rows)
-        else:
-            rows, counter = self._stream.state.seed.clone(), self._stream.state.counter.clone()
-            changed = [i for i, one in enumerate(new) if one is not None]
-            rows[changed], counter[changed] = self._tensor([new[i] for i in changed]), 0
+        before = None if self._stream is None else (self._stream.state.seed, self._stream.state.counter)
+        rows, counter = row_streams(new, before, lambda: int(np.random.default_rng().integers(2**62)), self.device)
         every, n = np.arange(self.num_envs), self.num_envs
         with self._room():
             state, start = self.core.begin(rows, counter)
@@ -247,16 +242,10 @@ class AsyncDreamVectorEnv:
         self._ready.extend(rows.tolist())
 
     def _observe(self, stream: DreamStream, rows: np.ndarray) -> np.ndarray:
-        obs = np.array(stream.observe(rows, self.obs_mode).cpu().numpy())
-        if self.obs_mode == "state":
-            np.clip(obs, self.single_observation_space.low, self.single_observation_space.high, out=obs)
-        return obs
+        return on_host(stream.observe(rows, self.obs_mode), self.obs_mode, self.single_observation_space)
 
     def _room(self) -> AbstractContextManager[None]:
         return room_for(self.num_envs, self.core.dreams.row_bytes, self.device)
-
-    def _tensor(self, values: list[Any]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self.device)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..memory import keep_freed_memory
 from . import options as read
 from .core import CoreState, fork_row
+from .faces import on_host, row_streams
 from .infos import end_info, start_info, verdict_info
 from .model import device_of, resolve_model
 from .room import KEPT, DreamMemoryError, room_for
@@ -324,11 +325,7 @@ class DreamVectorEnv(VectorEnv):
         return self.core.write_rows(state, rows, begun, consume=True), info
 
     def _observe(self, state: CoreState) -> np.ndarray:
-        """Observations as an array of our own, inside the space."""
-        obs = np.array(self.core.observe(state, self.obs_mode).cpu().numpy())
-        if self.obs_mode == "state":
-            np.clip(obs, self.single_observation_space.low, self.single_observation_space.high, out=obs)
-        return obs
+        return on_host(self.core.observe(state, self.obs_mode), self.obs_mode, self.single_observation_space)
 
     def _read_seed(
         self, seed: int | Sequence[int | None] | None, mask: np.ndarray
@@ -337,17 +334,9 @@ class DreamVectorEnv(VectorEnv):
         new = [None] * self.num_envs if seed is None else read.read_seeds(seed, self.num_envs)
         if seed is not None:
             super().reset(seed=next((one for one in new if one is not None), None))
-        if self._state is None:
-            entropy = int(self.np_random.integers(2**62))
-            seeds = [entropy + i if one is None else one for i, one in enumerate(new)]
-            return self._tensor(seeds), self._tensor([0] * self.num_envs)
-        changed = [i for i, one in enumerate(new) if one is not None and mask[i]]
-        if not changed:
-            return self._state.seed, self._state.counter
-        rows = self._tensor(changed)
-        row_seed, counter = self._state.seed.clone(), self._state.counter.clone()
-        row_seed[rows], counter[rows] = self._tensor([new[i] for i in changed]), 0
-        return row_seed, counter
+        asked = [one if chosen else None for one, chosen in zip(new, mask, strict=True)]
+        before = None if self._state is None else (self._state.seed, self._state.counter)
+        return row_streams(asked, before, lambda: int(self.np_random.integers(2**62)), self.device)
 
     def _tensor(self, values: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
