@@ -239,7 +239,7 @@ class WorldModel(nn.Module):
 
         Returns:
             gain and shift, each (N, C), on the CPU: z_other = gain * z + shift. For states they are exact; the latents
-            of a frame model that was trained on from another keep their places, gain 1 and shift 0.
+            of a frame model that was trained on from another were held to that one's: gain 1 and shift 0.
 
         Raises:
             InputError: the models read different things or differ in size, or are frame models of separate trainings.

@@ -27,13 +27,15 @@ class ReconstructionConfig:
         kl: weight of the pull towards zero mean.
         prediction: weight of the squared error of the guessed next latent. Raw latents have an absolute scale, that of
             the posterior's noise, so this is a price on information that cannot be foreseen.
+        anchor: weight of the squared distance to the latents of a given tokenizer, in raw units, where there is one.
         foreground: share of the pixel loss that belongs to pixels that differ from the background.
         threshold: difference to the background, of 1, from which a pixel is foreground.
     """
 
     posterior_std: float = 0.1
     kl: float = 1e-4
-    prediction: float = 0.3
+    prediction: float = 10.0
+    anchor: float = 10.0
     foreground: float = 0.8
     threshold: float = 0.06
 
@@ -73,8 +75,12 @@ def reconstruction_loss(
     action: Tensor,
     config: ReconstructionConfig,
     generator: torch.Generator,
+    given: FrameVAE | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The summed loss and its parts for frames (B, T, 3, S, S) in [0, 1] and actions (B, T, A) that led to them."""
+    """The summed loss and its parts for frames (B, T, 3, S, S) in [0, 1] and actions (B, T, A) that led to them.
+
+    `given` is a tokenizer whose latents are to be kept: what was learned of them, policies above all, would be lost.
+    """
     latent = vae.encode_raw(frames)
     sample = latent + config.posterior_std * torch.randn(latent.shape, generator=generator).to(latent.device)
     shown = vae.decode_raw(sample).float()
@@ -84,5 +90,11 @@ def reconstruction_loss(
     kl = 0.5 * latent.square().mean()
     guess = predictor(latent[:, :-2], latent[:, 1:-1], action[:, 2:])
     prediction = (guess - latent[:, 2:]).square().mean()
+    loss = pixels + config.kl * kl + config.prediction * prediction
     parts = {"pixels": pixels, "kl": kl, "prediction": prediction}
-    return pixels + config.kl * kl + config.prediction * prediction, parts
+    if given is not None:
+        with torch.no_grad():
+            wanted = given.encode_raw(frames).float()
+        parts["anchor"] = (latent - wanted).square().mean()
+        loss = loss + config.anchor * parts["anchor"]
+    return loss, parts

@@ -144,3 +144,21 @@ def test_the_loss_falls_when_it_is_followed():
         losses.append(loss.item())
     assert set(parts) == {"pixels", "kl", "prediction"}
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_tokenizer_is_held_to_the_one_that_was_given():
+    """By hand: latents that differ by 0.2 everywhere cost the weight times 0.04, and the given one is not learned."""
+    frames, background = with_square(6)
+
+    class Shifted(Copy):
+        def encode_raw(self, frames: Tensor) -> Tensor:
+            return super().encode_raw(frames) + 0.2
+
+    config = replace(CONFIG, posterior_std=0.0, anchor=7.0)
+    vae, given = Copy(background), Shifted(background)
+    arguments = (vae, Still(), frames, torch.zeros(2, 3, 1), config)
+    free, parts = reconstruction_loss(*arguments, seeded())
+    held, held_parts = reconstruction_loss(*arguments, seeded(), given)
+    assert "anchor" not in parts and held_parts["anchor"].item() == pytest.approx(0.04)
+    assert (held - free).item() == pytest.approx(7.0 * 0.04, rel=1e-3)
+    assert reconstruction_loss(*arguments, seeded(), vae)[1]["anchor"].item() == 0.0
