@@ -97,6 +97,4 @@ def _forcing(model: WorldModel) -> objectives.ForcingConfig:
         (p for p in presets.PRESETS.values() if (p.width, p.depth, p.heads) == (c.width, c.depth, c.heads)),
         presets.PRESETS["tiny"],
     )
-    return objectives.ForcingConfig(
-        full_noise=sizes.full_noise, context_noise=sizes.context_noise, free_context=sizes.free_context
-    )
+    return objectives.preset_forcing(sizes, c.modality)

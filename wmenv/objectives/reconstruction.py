@@ -34,7 +34,7 @@ class ReconstructionConfig:
 
     posterior_std: float = 0.1
     kl: float = 1e-4
-    prediction: float = 10.0
+    prediction: float = 0.3
     anchor: float = 10.0
     foreground: float = 0.8
     threshold: float = 0.06

@@ -19,7 +19,8 @@ from .tokenizer import Tokenizer
 def change_of_latents(one: Tokenizer, other: Tokenizer) -> tuple[Tensor, Tensor]:
     """Gain and shift, each (N, C), on the CPU: z_other = gain * z_one + shift, for tokenizers of one kind and size.
 
-    For states they are exact; the latents of a frame tokenizer that was trained on from another are held to what they were.
+    For states they are exact; the latents of a frame tokenizer that was trained on from another are held to what they
+    were.
 
     Raises:
         InputError: they are frame tokenizers of separate trainings.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data import Episode
 from ..data.windows import LatentEpisodes
-from ..objectives import ForcingConfig, forcing_loss
+from ..objectives import forcing_loss, preset_forcing
 from ..presets import Preset
 from ..tokenizers import StateTokenizer
 from ..world_model import WorldModel
@@ -60,9 +60,7 @@ def fit_dynamics(
     _set_reward_scale(model, data)
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
     model.tokenizer.requires_grad_(False)
-    config = ForcingConfig(
-        full_noise=sizes.full_noise, context_noise=sizes.context_noise, free_context=sizes.free_context
-    )
+    config = preset_forcing(sizes, model.config.modality)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         clip = data.sample(sizes.rows, sizes.frames, generator)

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from tests.wmenv.tiny import make_episode, make_model
 from wmenv.data.windows import Clip
-from wmenv.objectives import ForcingConfig, forcing_loss
-from wmenv.objectives.forcing import draw_levels, noisy_context
+from wmenv.objectives import ForcingConfig, forcing_loss, preset_forcing
+from wmenv.objectives.forcing import draw_levels, hidden_spread, noisy_context
+from wmenv.presets import PRESETS
 from wmenv.training.dynamics_stage import encode_episodes
 
 CONFIG = ForcingConfig(full_noise=0.6, context_noise=0.3, free_context=0.05)
+HIDDEN = ForcingConfig(full_noise=0.6, context_noise=0.0, free_context=0.0, hidden_noise=0.5)
 CLEAN = ForcingConfig(full_noise=1.0, context_noise=0.0, free_context=0.0)
 
 
@@ -87,7 +89,40 @@ def test_clean_contexts_are_untouched_and_full_noise_keeps_only_the_frame_before
     assert torch.allclose(half, (clip.latent + noised) / 2, atol=1e-6), "a straight line"
 
 
-@pytest.mark.parametrize("config", [CONFIG, CLEAN])
+def test_hidden_noise_is_between_nothing_and_what_the_config_says():
+    spread = hidden_spread((4000, 6), HIDDEN, seeded())
+    assert spread.shape == (4000, 6) and 0 <= spread.min() and 0.49 < spread.max() <= 0.5
+    clean = (spread == 0).all(1)
+    assert clean.float().mean().item() == pytest.approx(0.25, abs=0.02), "a clip is clean as a whole"
+    assert (spread[~clean] > 0).float().mean() > 0.999
+    assert len(spread[~clean][0].unique()) == 6, "each frame has its own"
+
+
+def test_of_hidden_noise_the_model_is_not_told(clip: Clip):
+    """It is shown contexts beside the real ones, told that they are clean, and asked for the way back."""
+    shown = []
+
+    class Watching(Knowing):
+        def forward(self, context: Tensor, context_level: Tensor, *rest: Tensor) -> Tensor:
+            shown.append((context, context_level))
+            return super().forward(context, context_level, *rest)
+
+    _, parts = forcing_loss(Watching(clip), knowing_heads(clip), clip, HIDDEN, seeded())
+    context, level = shown[0]
+    assert not level.any() and parts["dynamics"].item() == pytest.approx(0, abs=1e-9)
+    spread = hidden_spread(clip.valid.shape, HIDDEN, seeded()) * 0.5  # of as many draws, not the same ones
+    assert (context - clip.latent).std().item() == pytest.approx(spread.square().mean().sqrt().item(), rel=0.3)
+    forcing_loss(Watching(clip), knowing_heads(clip), clip, CLEAN, seeded())
+    assert torch.equal(shown[1][0], clip.latent)
+
+
+def test_only_frames_of_the_smallest_preset_have_hidden_noise():
+    spreads = {(name, kind): preset_forcing(sizes, kind).hidden_noise
+               for name, sizes in PRESETS.items() for kind in ("frames", "state")}  # fmt: skip
+    assert {at for at, spread in spreads.items() if spread} == {("tiny", "frames"), ("tiny-flow", "frames")}
+
+
+@pytest.mark.parametrize("config", [CONFIG, CLEAN, HIDDEN])
 def test_who_is_right_pays_nothing(clip: Clip, config: ForcingConfig):
     loss, parts = forcing_loss(Knowing(clip), knowing_heads(clip), clip, config, seeded())
     assert set(parts) == {"dynamics", "reward", "termination"}
@@ -131,8 +166,9 @@ def test_nothing_is_left_on_the_cpu(clip: Clip):
     """The meta device holds no numbers, but mixes with the CPU as little as a GPU does."""
     model = make_model(action_high=(2.0,)).to("meta")
     clip = Clip(*(field.to("meta") for field in clip))
-    loss, _ = forcing_loss(model.dynamics, model.heads, clip, CONFIG, seeded())
-    assert loss.device.type == "meta"
+    for config in (CONFIG, HIDDEN):
+        loss, _ = forcing_loss(model.dynamics, model.heads, clip, config, seeded())
+        assert loss.device.type == "meta"
 
 
 def test_the_loss_falls_when_it_is_followed():
