@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from wmenv import InputError, ranges
 
-DEFAULT_HORIZON = 200
+DEFAULT_HORIZON = 100
 """Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
 bootstraps from the critic, so that the agent still learns to care about what comes after."""
 

@@ -69,7 +69,7 @@ STUDIES = (
         rounds=4,
         record_steps=4_000,
         imagine_steps=50_000,
-        horizon=400,
+        horizon=100,
         behaviour="explore",
     ),
     Study(
