@@ -19,7 +19,7 @@ from agents import DreamVecEnv, wrap_real
 def main(model: str = "runs/demo/model", steps: str = "100000") -> None:
     """Learns in 64 dreams, then tries the policy on the real task."""
     world = wmenv.WorldModel.from_pretrained(model)
-    dreams = VecMonitor(DreamVecEnv(world, 64, horizon=200))
+    dreams = VecMonitor(DreamVecEnv(world, 64, horizon=100))
     dreams = VecNormalize(dreams, norm_obs=False)
     ppo = PPO("MlpPolicy", dreams, n_steps=32, batch_size=512, n_epochs=5, seed=0, device="cpu")
     ppo.learn(int(steps))
