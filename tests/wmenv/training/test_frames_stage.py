@@ -56,8 +56,8 @@ def test_a_warm_training_keeps_the_latents_and_learns(known: WorldModel, tmp_pat
     said = {"progress": lambda stage, step, of, parts: losses.append(parts["pixels"])}
     longer = preset(vae_steps=480, vae_rows=8, vae_rate=3e-3)
     fit_frames(held, SEEN + NEW, longer, tmp_path / "held", seed=1, identity={}, warm=True, **said)
-    assert sum(losses[-10:]) < 0.95 * sum(losses[:10]), "it goes on learning"
-    assert 0 < drift(before, latents(held, SEEN + NEW)) < 0.25
+    assert losses[-1] < 0.95 * losses[0], "it goes on learning"
+    assert 0 < drift(before, latents(held, SEEN + NEW)) < 0.25, "of a usual change"
     monkeypatch.setattr(frames_stage, "ReconstructionConfig", lambda: ReconstructionConfig(anchor=0.0))
     fit(free, SEEN + NEW, tmp_path / "free", warm=True, sizes=longer)
     assert drift(before, latents(free, SEEN + NEW)) > 3 * drift(before, latents(held, SEEN + NEW)), "left free, they go"
