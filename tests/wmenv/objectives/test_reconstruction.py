@@ -147,7 +147,7 @@ def test_the_loss_falls_when_it_is_followed():
 
 
 def test_a_tokenizer_is_held_to_the_one_that_was_given():
-    """By hand: latents that differ by 0.2 everywhere cost the weight times 0.04, and the given one is not learned."""
+    """By hand: latents that differ by 0.2 everywhere cost the weight times 0.04."""
     frames, background = with_square(6)
 
     class Shifted(Copy):
