@@ -6,7 +6,8 @@ it is compared with the model's own average, of dreams whose starts differ by as
 (ensemble forecasting: Leith 1974, Theoretical Skill of Monte Carlo Forecasts); the single dream is reported beside it.
 
 A step is measured on the episodes that reach it, so that is known of them: they have not ended. Hence a dream waits
-where its termination head ends it, and the average weighs each dream by the probability that it still goes on.
+in the frame that its termination head says was its last, and the average weighs each dream by the probability that it
+gets that far.
 
 # B clips, P context, F horizon, N tokens, C channels, E ensemble
 """
@@ -121,20 +122,20 @@ def _spread_starts(clip: Clip, context: int, size: Tensor, generator: torch.Gene
 
 
 def _dream(model: WorldModel, clip: Clip, context: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents (B, F, N, C) and the probability (B, F) that the dream still goes on, at least `FAINT`."""
+    """Latents (B, F, N, C) and the probability (B, F) that the dream gets there, at least `FAINT`."""
     device = model.device
     head = (clip.latent[:, :context], clip.action[:, :context], clip.valid[:, :context])
     state = model.start_from(*(field.to(device) for field in head))
     actions = clip.action * model.action_half.cpu() + model.action_middle.cpu()
-    frames, lasts = [clip.latent[:, context - 1]], [torch.ones(len(actions))]
+    frames, goes_on = [clip.latent[:, context - 1]], [torch.ones(len(actions))]
     for t in range(context, clip.latent.shape[1]):
         noise = torch.randn(len(actions), model.config.denoise_steps, *model.latent_shape, generator=generator)
         step = model.step(state, actions[:, t].to(device), noise.to(device))
         state = step.state
-        lasts.append((lasts[-1] * (1 - step.termination.cpu())).clamp(min=FAINT))
-        goes_on = (lasts[-1] > 0.5)[:, None, None]
-        frames.append(torch.where(goes_on, state.latents[:, -1].cpu(), frames[-1]))
-    return torch.stack(frames[1:], 1), torch.stack(lasts[1:], 1)
+        moves = (goes_on[-1] > 0.5)[:, None, None]  # the frame that ends a dream is dreamed; after it the dream waits
+        frames.append(torch.where(moves, state.latents[:, -1].cpu(), frames[-1]))
+        goes_on.append((goes_on[-1] * (1 - step.termination.cpu())).clamp(min=FAINT))
+    return torch.stack(frames[1:], 1), torch.stack(goes_on[:-1], 1)
 
 
 def _linear(clip: Clip, linear: Any, context: int) -> Tensor:
