@@ -25,7 +25,7 @@ class Preset:
         vae_steps, vae_rows, vae_frames, vae_rate: steps, batch and learning rate of the tokenizer.
         steps, rows, frames, rate: the same for the dynamics and heads.
         full_noise, context_noise, free_context: how the dynamics' noise is drawn; see ForcingConfig.
-        hidden_noise_frames: the same, of models of frames; those of states have none.
+        own_frames: the same, of models of frames; those of states have none.
         starts: recorded contexts kept for resets.
     """
 
@@ -53,7 +53,7 @@ class Preset:
     full_noise: float
     context_noise: float
     free_context: float
-    hidden_noise_frames: float
+    own_frames: int
     starts: int
 
 
@@ -63,21 +63,21 @@ PRESETS = {
         width=192, depth=3, heads=3, window_frames=6, window_state=3, history_frames=3, history_state=1, head_width=256,
         denoise_steps=1, vae_steps=1400, vae_rows=16, vae_frames=4, vae_rate=2e-3,
         steps=1000, rows=64, frames=8, rate=1.5e-3, full_noise=0.9, context_noise=0.05, free_context=0.0,
-        hidden_noise_frames=0.5, starts=1024,
+        own_frames=3, starts=1024,
     ),
     "small": Preset(
         vae_width=64, token_dim=16, grid=4, max_tokens=16,
         width=256, depth=6, heads=8, window_frames=16, window_state=8, history_frames=4, history_state=1,
         head_width=512, denoise_steps=2, vae_steps=10_000, vae_rows=32, vae_frames=8, vae_rate=1e-3,
         steps=20_000, rows=64, frames=24, rate=6e-4,
-        full_noise=0.6, context_noise=0.3, free_context=0.05, hidden_noise_frames=0.0, starts=2048,
+        full_noise=0.6, context_noise=0.3, free_context=0.05, own_frames=0, starts=2048,
     ),
     "base": Preset(
         vae_width=96, token_dim=16, grid=4, max_tokens=32,
         width=512, depth=12, heads=8, window_frames=16, window_state=8, history_frames=4, history_state=1,
         head_width=512, denoise_steps=4, vae_steps=50_000, vae_rows=64, vae_frames=8, vae_rate=5e-4,
         steps=100_000, rows=128, frames=32, rate=3e-4,
-        full_noise=0.6, context_noise=0.3, free_context=0.05, hidden_noise_frames=0.0, starts=4096,
+        full_noise=0.6, context_noise=0.3, free_context=0.05, own_frames=0, starts=4096,
     ),
 }  # fmt: skip
 PRESETS["tiny-flow"] = replace(PRESETS["tiny"], denoise_steps=8, full_noise=0.1, steps=2000)

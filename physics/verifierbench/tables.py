@@ -66,7 +66,7 @@ def rival_table(rows: Sequence[Row], *, actions: bool) -> str:
 
 
 def noise_table(rows: Sequence[Row]) -> str:
-    """Macro AUROC and lowest cell by noise level, with actions and without."""
+    """Macro AUROC and lowest cell by noise level, with actions and without, over the tasks that were run there."""
     lines = []
     for noise in sorted({row["noise"] for row in rows} - {FILMS}):
         for actions in (True, False):
@@ -74,8 +74,9 @@ def noise_table(rows: Sequence[Row]) -> str:
             if any("auroc" in row for row in group):
                 alarms = mean(row["false_alarms"] for row in group if row["corruption"] == "none")
                 cells = [_two(_macro(group)), _two(_lowest(group)), f"{alarms:.1%}"]
-                lines.append([f"{noise:.0%}", "with" if actions else "without", *cells])
-    return _markdown(["noise", "actions", "macro AUROC", "lowest cell", "false alarms"], lines)
+                tasks = len({row["task"] for row in group})
+                lines.append([f"{noise:.0%}", "with" if actions else "without", str(tasks), *cells])
+    return _markdown(["noise", "actions", "tasks", "macro AUROC", "lowest cell", "false alarms"], lines)
 
 
 def task_table(rows: Sequence[Row]) -> str:

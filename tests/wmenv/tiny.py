@@ -29,7 +29,7 @@ PRESET = Preset(
     width=32, depth=2, heads=2, window_frames=3, window_state=3, history_frames=2, history_state=2, head_width=16,
     denoise_steps=2, vae_steps=8, vae_rows=4, vae_frames=3, vae_rate=1e-3,
     steps=12, rows=4, frames=4, rate=1e-3, full_noise=0.6, context_noise=0.3, free_context=0.05,
-    hidden_noise_frames=0.2, starts=16,
+    own_frames=2, starts=16,
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from ..dynamics import Dynamics
 from ..heads import TransitionHeads
 from ..presets import Preset
 
+LOST = 0.4  # usual changes (root mean square over a frame) beyond which a dream has left what was recorded
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForcingConfig:
@@ -26,15 +28,13 @@ class ForcingConfig:
         context_noise: largest usual noise level of a context frame; teaches the model to go on from its own small
             errors (GameNGen, arXiv 2408.14837, section 3.2.1).
         free_context: share of contexts with a level from all of [0, 1] (diffusion forcing, arXiv 2407.01392).
-        hidden_noise: largest spread, in usual changes, of noise on context frames that the model is not told of. Told
-            that a context is clean, a model believes its own dreams; so it learns to bring them back to what real
-            frames look like, as graph network simulators do (arXiv 2002.09405, section 4.3).
+        own_frames: how many of a clip's last frames the model may have dreamed itself, see `own_past`; 0: none.
     """
 
     full_noise: float
     context_noise: float
     free_context: float
-    hidden_noise: float = 0.0
+    own_frames: int = 0
 
 
 def preset_forcing(sizes: Preset, modality: str) -> ForcingConfig:
@@ -43,7 +43,7 @@ def preset_forcing(sizes: Preset, modality: str) -> ForcingConfig:
         full_noise=sizes.full_noise,
         context_noise=sizes.context_noise,
         free_context=sizes.free_context,
-        hidden_noise=sizes.hidden_noise_frames if modality == "frames" else 0.0,
+        own_frames=sizes.own_frames if modality == "frames" else 0,
     )
 
 
@@ -60,47 +60,57 @@ def draw_levels(shape: tuple[int, int], config: ForcingConfig, generator: torch.
     return context, target
 
 
-def noisy_context(clip: Clip, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
-    """Context latents (B, F, N, C) whose change since the frame before is noised to `level` (B, F)."""
-    base = torch.cat((clip.first.unsqueeze(1), clip.latent[:, :-1]), dim=1)
-    noise = torch.randn(clip.latent.shape, generator=generator).to(clip.latent.device) * scale
-    return clip.latent + level[..., None, None] * (noise - (clip.latent - base))
-
-
-def hidden_spread(shape: tuple[int, int], config: ForcingConfig, generator: torch.Generator) -> Tensor:
-    """Spread (B, F) of the noise that the model is not told of, in usual changes; a quarter of the clips have none."""
-    row = torch.rand(shape[0], 1, generator=generator).mul(2).sub(0.5).clamp(0, 1)
-    return config.hidden_noise * row * torch.rand(shape, generator=generator)
+def noisy_context(clip: Clip, past: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    """Contexts (B, F, N, C): `past`, whose change since the frame before is noised to `level` (B, F)."""
+    base = torch.cat((clip.first.unsqueeze(1), past[:, :-1]), dim=1)
+    noise = torch.randn(past.shape, generator=generator).to(past.device) * scale
+    return past + level[..., None, None] * (noise - (past - base))
 
 
 def forcing_loss(
-    dynamics: Dynamics, heads: TransitionHeads, clip: Clip, config: ForcingConfig, generator: torch.Generator
+    dynamics: Dynamics,
+    heads: TransitionHeads,
+    clip: Clip,
+    config: ForcingConfig,
+    generator: torch.Generator,
+    past: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The summed loss and its parts.
 
     'dynamics' is the squared error of y in units of the usual change (1.0 = copying the last frame), 'reward' the
     squared error in units of the reward's spread, 'termination' a cross-entropy.
+
+    Args:
+        dynamics: predicts how a frame's latent differs from the one before.
+        heads: read reward and termination.
+        clip: what was recorded.
+        config: how noise is drawn.
+        generator: of all of it; on the CPU, so that the numbers are the same everywhere.
+        past: (B, F, N, C) what frames are predicted from, where that is not the recording, see `own_past`. Then the
+            network learns the way from its own frames to the recorded ones, until they are too far apart; the heads
+            learn from recorded frames alone.
     """
-    device = clip.latent.device  # the generator's numbers are drawn on the CPU, so that they are the same everywhere
+    device = clip.latent.device
+    own, past = past, clip.latent if past is None else past
     context_level, level = (drawn.to(device) for drawn in draw_levels(clip.valid.shape, config, generator))
-    context = noisy_context(clip, context_level, dynamics.delta_scale, generator)
-    if config.hidden_noise:
-        spread = hidden_spread(clip.valid.shape, config, generator).to(device)[..., None, None]
-        hidden = torch.randn(context.shape, generator=generator).to(device)
-        context = context + spread * dynamics.delta_scale * hidden
+    context = noisy_context(clip, past, context_level, dynamics.delta_scale, generator)
     base = torch.cat((clip.first.unsqueeze(1), context[:, :-1]), dim=1)
     change = (clip.latent - base) / dynamics.delta_scale
     tau = level[..., None, None]
     noised = (1 - tau) * change + tau * torch.randn(change.shape, generator=generator).to(device)
     answer = dynamics(context, context_level, noised, level, clip.action, clip.valid, clip.first)
     weight = clip.target.float()
-    count = weight.sum()
+    recorded = weight
+    if own is not None:
+        off = ((own - clip.latent) / dynamics.delta_scale).square().mean((-2, -1)).sqrt()
+        off = torch.cat((torch.zeros_like(off[:, :1]), off[:, :-1]), dim=1).cummax(1).values  # of the frames before
+        weight, recorded = weight * (off < LOST), weight * (own == clip.latent).flatten(2).all(2)
     error = (answer - change).square().mean((-2, -1))
-    dynamics_loss = (error * weight).sum() / count
+    dynamics_loss = (error * weight).sum() / weight.sum()
 
     reward, logit = heads(base, context, clip.action)
     wanted = (clip.reward - heads.reward_mean) / heads.reward_scale
-    near = weight * (context_level <= config.context_noise)  # a frame that is mostly noise has no reward to learn
+    near = recorded * (context_level <= config.context_noise)  # a frame that is mostly noise has no reward to learn
     reward_loss = ((reward - wanted).square() * near).sum() / near.sum()
     termination = binary_cross_entropy_with_logits(logit, clip.terminated.float(), reduction="none")
     termination_loss = (termination * near).sum() / near.sum()

@@ -22,19 +22,15 @@ roll-outs by such scores: arXiv 2508.21664.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..data.windows import Clip
 from ..distill_config import DistillConfig
-from ..dynamics import Dynamics, NextFrame, new_cache
-from ..sampling import denoise, euler
+from ..dynamics import Dynamics
+from ..sampling import euler
 from ..types import LATENT_BOUND
-
-Project = Callable[[Tensor], Tensor]
-"""The nearest latents (..., N, C) that some observation has: a tokenizer's `project`."""
+from .roll_out import Project, roll_out
 
 SOFT = 1e-4  # squared distance below which a distance is smooth, in squared usual changes
 
@@ -49,30 +45,9 @@ def self_forcing_loss(
     rows, frames, *latent = rolled.latent.shape
     noise = torch.randn(rows, frames, config.steps, *latent, generator=generator).to(device)
     own = rolled.target & (torch.arange(frames, device=device) >= lead)
-    with torch.no_grad():
-        past = roll_out(dynamics, project, rolled, own, noise)
+    past = roll_out(dynamics, project, rolled, own, noise)
     dreamed = again(dynamics, project, rolled, past, noise)
     return energy_score(dreamed.unflatten(0, (-1, many)), clip.latent, own[::many], dynamics.delta_scale)
-
-
-def roll_out(dynamics: Dynamics, project: Project, clip: Clip, own: Tensor, noise: Tensor) -> Tensor:
-    """Latents (B, F, N, C): dreamed from the clip's actions where `own` (B, F), recorded elsewhere.
-
-    `noise` is (B, F, S, N, C).
-    """
-    cache, base = new_cache(dynamics, len(clip.latent)), clip.first
-    clean = base.new_zeros(1)
-    frames = []
-    for t in range(clip.latent.shape[1]):
-        frame = NextFrame.begin(dynamics, cache, clip.action[:, t])
-        latent = clip.latent[:, t]
-        if own[:, t].any():
-            dreamed = project(denoise(frame, base, noise[:, t])).clamp(-LATENT_BOUND, LATENT_BOUND)
-            latent = torch.where(own[:, t, None, None], dreamed, latent)
-        cache = frame.commit(base, latent, clean, clip.valid[:, t])
-        frames.append(latent)
-        base = latent
-    return torch.stack(frames, dim=1)
 
 
 def again(dynamics: Dynamics, project: Project, clip: Clip, past: Tensor, noise: Tensor) -> Tensor:

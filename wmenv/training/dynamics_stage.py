@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data import Episode
 from ..data.windows import LatentEpisodes
-from ..objectives import forcing_loss, preset_forcing
+from ..objectives import forcing_loss, own_past, preset_forcing
 from ..presets import Preset
 from ..tokenizers import StateTokenizer
 from ..world_model import WorldModel
@@ -65,7 +65,10 @@ def fit_dynamics(
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         clip = data.sample(sizes.rows, sizes.frames, generator)
         clip = type(clip)(*(field.to(model.device) for field in clip))
-        return forcing_loss(model.dynamics, model.heads, clip, config, generator)
+        past = None
+        if config.own_frames:
+            past = own_past(model.dynamics, model.tokenizer.project, clip, config.own_frames, generator)
+        return forcing_loss(model.dynamics, model.heads, clip, config, generator, past)
 
     steps = round(sizes.steps * (WARM_SHARE if warm else 1.0))
     stage = Stage(name="dynamics", module=module, loss=loss, steps=steps, rate=sizes.rate * (0.7 if warm else 1.0))

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from tests.wmenv.tiny import make_episode, make_model
 from wmenv.data.windows import Clip
 from wmenv.objectives import ForcingConfig, forcing_loss, preset_forcing
-from wmenv.objectives.forcing import draw_levels, hidden_spread, noisy_context
+from wmenv.objectives.forcing import LOST, draw_levels, noisy_context
 from wmenv.presets import PRESETS
 from wmenv.training.dynamics_stage import encode_episodes
 
 CONFIG = ForcingConfig(full_noise=0.6, context_noise=0.3, free_context=0.05)
-HIDDEN = ForcingConfig(full_noise=0.6, context_noise=0.0, free_context=0.0, hidden_noise=0.5)
 CLEAN = ForcingConfig(full_noise=1.0, context_noise=0.0, free_context=0.0)
 
 
@@ -80,26 +79,24 @@ def test_levels_differ_between_frames_and_repeat_by_seed():
 
 def test_clean_contexts_are_untouched_and_full_noise_keeps_only_the_frame_before(clip: Clip):
     scale = torch.full(clip.latent.shape[-2:], 0.5)
-    same = noisy_context(clip, torch.zeros(clip.valid.shape), scale, seeded())
+    same = noisy_context(clip, clip.latent, torch.zeros(clip.valid.shape), scale, seeded())
     assert torch.equal(same, clip.latent)
-    noised = noisy_context(clip, torch.ones(clip.valid.shape), scale, seeded())
+    noised = noisy_context(clip, clip.latent, torch.ones(clip.valid.shape), scale, seeded())
     base = torch.cat((clip.first.unsqueeze(1), clip.latent[:, :-1]), dim=1)
     assert (noised - base).std().item() == pytest.approx(0.5, rel=0.1)
-    half = noisy_context(clip, torch.full(clip.valid.shape, 0.5), scale, seeded())
+    half = noisy_context(clip, clip.latent, torch.full(clip.valid.shape, 0.5), scale, seeded())
     assert torch.allclose(half, (clip.latent + noised) / 2, atol=1e-6), "a straight line"
 
 
-def test_hidden_noise_is_between_nothing_and_what_the_config_says():
-    spread = hidden_spread((4000, 6), HIDDEN, seeded())
-    assert spread.shape == (4000, 6) and 0 <= spread.min() and 0.49 < spread.max() <= 0.5
-    clean = (spread == 0).all(1)
-    assert clean.float().mean().item() == pytest.approx(0.25, abs=0.02), "a clip is clean as a whole"
-    assert (spread[~clean] > 0).float().mean() > 0.999
-    assert len(spread[~clean][0].unique()) == 6, "each frame has its own"
+def beside(clip: Clip, off: float, frame: int) -> Tensor:
+    """The clip's latents, from `frame` on `off` usual changes of `Knowing` away, in every number."""
+    past = clip.latent.clone()
+    past[:, frame:] += 0.5 * off
+    return past
 
 
-def test_of_hidden_noise_the_model_is_not_told(clip: Clip):
-    """It is shown contexts beside the real ones, told that they are clean, and asked for the way back."""
+def test_from_its_own_frames_the_model_is_asked_for_the_recorded_ones(clip: Clip):
+    """And told that they are clean."""
     shown = []
 
     class Watching(Knowing):
@@ -107,22 +104,44 @@ def test_of_hidden_noise_the_model_is_not_told(clip: Clip):
             shown.append((context, context_level))
             return super().forward(context, context_level, *rest)
 
-    _, parts = forcing_loss(Watching(clip), knowing_heads(clip), clip, HIDDEN, seeded())
-    context, level = shown[0]
-    assert not level.any() and parts["dynamics"].item() == pytest.approx(0, abs=1e-9)
-    spread = hidden_spread(clip.valid.shape, HIDDEN, seeded()) * 0.5  # of as many draws, not the same ones
-    assert (context - clip.latent).std().item() == pytest.approx(spread.square().mean().sqrt().item(), rel=0.3)
+    past = beside(clip, 0.5 * LOST, 2)
+    _, parts = forcing_loss(Watching(clip), knowing_heads(clip), clip, CLEAN, seeded(), past)
+    assert torch.equal(shown[0][0], past) and not shown[0][1].any()
+    assert parts["dynamics"].item() == pytest.approx(0, abs=1e-9), "the true change is the one back to the recording"
     forcing_loss(Watching(clip), knowing_heads(clip), clip, CLEAN, seeded())
     assert torch.equal(shown[1][0], clip.latent)
 
 
-def test_only_frames_of_the_smallest_preset_have_hidden_noise():
-    spreads = {(name, kind): preset_forcing(sizes, kind).hidden_noise
-               for name, sizes in PRESETS.items() for kind in ("frames", "state")}  # fmt: skip
-    assert {at for at, spread in spreads.items() if spread} == {("tiny", "frames"), ("tiny-flow", "frames")}
+@pytest.mark.parametrize(("off", "asked"), [(0.9 * LOST, 5), (1.1 * LOST, 3)])
+def test_a_dream_that_has_left_the_recording_is_not_asked_for_it(clip: Clip, off: float, asked: int):
+    """From frame 2 on it is off: frame 2 itself is still predicted from what was recorded."""
+    counted = clip.target & (torch.arange(5) < asked)
+
+    class Wrong(Knowing):
+        def forward(self, *args: Tensor) -> Tensor:
+            return super().forward(*args) + (~counted).float()[..., None, None]
+
+    _, parts = forcing_loss(Wrong(clip), knowing_heads(clip), clip, CLEAN, seeded(), beside(clip, off, 2))
+    assert parts["dynamics"].item() == pytest.approx(0, abs=1e-9)
+    assert asked == 5 or not torch.equal(counted, clip.target), "what is not asked was answered wrongly"
 
 
-@pytest.mark.parametrize("config", [CONFIG, CLEAN, HIDDEN])
+def test_heads_learn_from_recorded_frames_alone(clip: Clip):
+    wrong = (torch.arange(5) >= 2).float().expand(16, 5)
+    own = beside(clip, 0.1 * LOST, 2)
+    _, parts = forcing_loss(Knowing(clip), knowing_heads(clip, wrong * 9), clip, CLEAN, seeded(), own)
+    assert parts["reward"].item() == pytest.approx(0, abs=1e-9)
+    _, parts = forcing_loss(Knowing(clip), knowing_heads(clip, wrong * 9), clip, CLEAN, seeded())
+    assert parts["reward"].item() > 1
+
+
+def test_models_of_frames_of_the_smallest_preset_learn_from_their_own_dreams():
+    frames = {(name, kind): preset_forcing(sizes, kind).own_frames
+              for name, sizes in PRESETS.items() for kind in ("frames", "state")}  # fmt: skip
+    assert {at for at, count in frames.items() if count} == {("tiny", "frames"), ("tiny-flow", "frames")}
+
+
+@pytest.mark.parametrize("config", [CONFIG, CLEAN])
 def test_who_is_right_pays_nothing(clip: Clip, config: ForcingConfig):
     loss, parts = forcing_loss(Knowing(clip), knowing_heads(clip), clip, config, seeded())
     assert set(parts) == {"dynamics", "reward", "termination"}
@@ -166,8 +185,8 @@ def test_nothing_is_left_on_the_cpu(clip: Clip):
     """The meta device holds no numbers, but mixes with the CPU as little as a GPU does."""
     model = make_model(action_high=(2.0,)).to("meta")
     clip = Clip(*(field.to("meta") for field in clip))
-    for config in (CONFIG, HIDDEN):
-        loss, _ = forcing_loss(model.dynamics, model.heads, clip, config, seeded())
+    for past in (None, clip.latent + 1):
+        loss, _ = forcing_loss(model.dynamics, model.heads, clip, CONFIG, seeded(), past)
         assert loss.device.type == "meta"
 
 

@@ -12,7 +12,8 @@ from tests.wmenv.tiny import make_episode, make_model, random_dynamics
 from wmenv.data.windows import Clip
 from wmenv.distill_config import DistillConfig
 from wmenv.objectives import self_forcing_loss
-from wmenv.objectives.self_forcing import again, energy_score, roll_out
+from wmenv.objectives.roll_out import roll_out
+from wmenv.objectives.self_forcing import again, energy_score
 from wmenv.tokenizers import StateTokenizer
 from wmenv.training.dynamics_stage import encode_episodes
 from wmenv.types import LATENT_BOUND
@@ -84,25 +85,6 @@ def test_gradients_turn_an_angle_without_changing_its_length_and_call_back_what_
     # SI: d loss / d state = d loss / d latent * d latent / d state, and an angle's part is at right angles to it.
     along = (latents.grad.flatten(2) / tokenizer.scale * tokenizer.decode(latents))[..., [0, 3]].sum(-1)
     torch.testing.assert_close(along, torch.zeros_like(along), rtol=0, atol=1e-9)
-
-
-def test_a_roll_out_is_what_the_world_model_dreams():
-    """The same frames as `start_from` and `step` of a whole model make, from an episode's first observation on."""
-    model = make_model(action_high=(2.0,), state_names=("cos:mass [1]", "sin:mass [1]"))
-    data = encode_episodes(model, [make_episode(3, frames=False)])
-    lead = model.config.window
-    x = data.cut(torch.tensor([0]), torch.tensor([1 - lead]), 9)
-    own = (torch.arange(9) >= lead).unsqueeze(0)
-    noise = torch.randn(1, 9, 2, *model.latent_shape, generator=seeded(1))
-    past = roll_out(model.dynamics, model.tokenizer.project, x, own, noise)
-    before = data.cut(torch.tensor([0]), torch.tensor([-lead]), 1 + lead)
-    state = model.start_from(before.latent, before.action, before.valid)
-    for t in range(lead, 9):
-        action = x.action[:, t] * model.action_half + model.action_middle
-        state = model.step(state, action, noise[:, t]).state
-        torch.testing.assert_close(state.latents[:, -1], past[:, t], rtol=0, atol=1e-4)
-    shown = model.tokenizer.decode(past[own])
-    torch.testing.assert_close(shown.norm(dim=-1), torch.ones(len(shown)))
 
 
 def test_the_score_is_least_for_the_true_spread_where_its_error_alone_is_least_for_the_mean():
