@@ -18,7 +18,7 @@ from ..types import LATENT_BOUND
 Project = Callable[[Tensor], Tensor]
 """The nearest latents (..., N, C) that some observation has: a tokenizer's `project`."""
 
-OWN_SHARE = 1 / 3  # of a batch's clips
+CLIPS_PER_DREAM = 3  # one in so many ends in the model's own frames
 
 
 @torch.no_grad()
@@ -43,12 +43,16 @@ def roll_out(dynamics: Dynamics, project: Project, clip: Clip, own: Tensor, nois
 
 
 def own_past(dynamics: Dynamics, project: Project, clip: Clip, frames: int, generator: torch.Generator) -> Tensor:
-    """The clips' latents (B, F, N, C); of a third of the clips the last `frames` are dreamed in one step each.
+    """The clips' latents (B, F, N, C); of a third of the clips, rounded down, the last `frames` are dreamed.
 
-    Float32 also under autocast: what rounds differently is not the dream that the model will have.
+    They go on from the clip's first frames by its actions, in one denoising step each (Data as Demonstrator:
+    Venkatraman, Hebert and Bagnell 2015, Improving Multi-Step Prediction of Learned Time Series Models). Float32 also
+    under autocast: what rounds differently is not the dream that the model will have.
     """
     rows, length = clip.valid.shape
-    count = max(1, round(rows * OWN_SHARE))
+    count = rows // CLIPS_PER_DREAM
+    if not count:
+        return clip.latent
     device = clip.latent.device
     some = Clip(*(field[rows - count :] for field in clip))
     own = some.target & (torch.arange(length, device=device) >= length - frames)

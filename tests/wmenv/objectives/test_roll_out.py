@@ -48,6 +48,9 @@ def test_the_last_frames_of_a_third_of_the_clips_are_dreamed():
     assert same[:8].all() and same[8:, :5].all()
     assert torch.equal(~same[8:, 5:], clip.target[8:, 5:]), "what no action reached is nothing to be dreamed"
     assert clip.target[8:, 5:].any()
+    few = Clip(*(field[:2] for field in clip))
+    past = own_past(model.dynamics, model.tokenizer.project, few, 3, seeded())
+    assert torch.equal(past, few.latent), "what is learned from recorded frames alone must not run dry"
 
 
 def test_own_frames_follow_the_recorded_actions():
