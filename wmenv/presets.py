@@ -25,7 +25,8 @@ class Preset:
         vae_steps, vae_rows, vae_frames, vae_rate: steps, batch and learning rate of the tokenizer.
         steps, rows, frames, rate: the same for the dynamics and heads.
         full_noise, context_noise, free_context: how the dynamics' noise is drawn; see ForcingConfig.
-        own_frames: the same, of models of frames; those of states have none.
+        own_frames: how many of a clip's last frames a model of frames may have dreamed itself, see `own_past`. For
+            models that dream in one step: others dream one of many futures, and need not come back to the recorded one.
         starts: recorded contexts kept for resets.
     """
 
@@ -80,7 +81,7 @@ PRESETS = {
         full_noise=0.6, context_noise=0.3, free_context=0.05, own_frames=0, starts=4096,
     ),
 }  # fmt: skip
-PRESETS["tiny-flow"] = replace(PRESETS["tiny"], denoise_steps=8, full_noise=0.1, steps=2000)
+PRESETS["tiny-flow"] = replace(PRESETS["tiny"], denoise_steps=8, full_noise=0.1, own_frames=0, steps=2000)
 """`tiny` lays a whole frame in one wide token. HalfCheetah from state, 20,000 steps, one core: one token of width 192
 had a one-step error of .108 spreads after 144 s, four tokens of width 96 one of .134 after 110 s and .104 after 303 s.
 It always samples in one step, hence the full noise; context noise of up to .3 had cost a sixth of the precision.

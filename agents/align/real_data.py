@@ -97,4 +97,4 @@ def _forcing(model: WorldModel) -> objectives.ForcingConfig:
         (p for p in presets.PRESETS.values() if (p.width, p.depth, p.heads) == (c.width, c.depth, c.heads)),
         presets.PRESETS["tiny"],
     )
-    return objectives.preset_forcing(sizes, c.modality)
+    return objectives.preset_forcing(sizes)

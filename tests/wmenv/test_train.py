@@ -15,7 +15,7 @@ from tests.wmenv.tiny import make_episode, make_info, make_model, make_store, pr
 from wmenv.data import EpisodeStore
 from wmenv.errors import CheckpointError, DataError, InputError, TrainingError
 from wmenv.train import held_out, train
-from wmenv.training import run
+from wmenv.training import dynamics_stage, run
 from wmenv.training.dynamics_stage import choose_starts, encode_episodes
 from wmenv.training.frames_stage import FrameClips
 from wmenv.world_model import WorldModel
@@ -142,6 +142,21 @@ def test_the_callers_random_stream_is_left_alone(made: Path, tmp_path: Path):
     drawn = torch.rand(3)
     torch.manual_seed(5)
     assert torch.equal(drawn, torch.rand(3))
+
+
+@pytest.mark.parametrize("modality", ["state", "frames"])
+def test_models_of_frames_alone_learn_from_their_own_dreams(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modality: str
+):
+    real, asked = dynamics_stage.own_past, []
+
+    def watched(*args: Any) -> torch.Tensor:
+        asked.append(args[3])
+        return real(*args)
+
+    monkeypatch.setattr(dynamics_stage, "own_past", watched)
+    train(made / f"{modality}-data", tmp_path, **OPTIONS | {"preset": preset(steps=2, vae_steps=2, own_frames=2)})
+    assert asked == ([2, 2] if modality == "frames" else [])
 
 
 def test_frames_can_be_ignored(made: Path, tmp_path: Path):

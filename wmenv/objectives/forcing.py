@@ -28,22 +28,19 @@ class ForcingConfig:
         context_noise: largest usual noise level of a context frame; teaches the model to go on from its own small
             errors (GameNGen, arXiv 2408.14837, section 3.2.1).
         free_context: share of contexts with a level from all of [0, 1] (diffusion forcing, arXiv 2407.01392).
-        own_frames: how many of a clip's last frames the model may have dreamed itself, see `own_past`; 0: none.
     """
 
     full_noise: float
     context_noise: float
     free_context: float
-    own_frames: int = 0
 
 
-def preset_forcing(sizes: Preset, modality: str) -> ForcingConfig:
-    """How noise is drawn for a model of `modality` ("frames" or "state") of these sizes."""
+def preset_forcing(sizes: Preset) -> ForcingConfig:
+    """How noise is drawn for a model of these sizes."""
     return ForcingConfig(
         full_noise=sizes.full_noise,
         context_noise=sizes.context_noise,
         free_context=sizes.free_context,
-        own_frames=sizes.own_frames if modality == "frames" else 0,
     )
 
 

@@ -60,14 +60,14 @@ def fit_dynamics(
     _set_reward_scale(model, data)
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
     model.tokenizer.requires_grad_(False)
-    config = preset_forcing(sizes, model.config.modality)
+    config, own_frames = preset_forcing(sizes), 0 if states else sizes.own_frames
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         clip = data.sample(sizes.rows, sizes.frames, generator)
         clip = type(clip)(*(field.to(model.device) for field in clip))
         past = None
-        if config.own_frames:
-            past = own_past(model.dynamics, model.tokenizer.project, clip, config.own_frames, generator)
+        if own_frames:
+            past = own_past(model.dynamics, model.tokenizer.project, clip, own_frames, generator)
         return forcing_loss(model.dynamics, model.heads, clip, config, generator, past)
 
     steps = round(sizes.steps * (WARM_SHARE if warm else 1.0))

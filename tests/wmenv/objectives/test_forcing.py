@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.wmenv.tiny import make_episode, make_model
 from wmenv.data.windows import Clip
-from wmenv.objectives import ForcingConfig, forcing_loss, preset_forcing
+from wmenv.objectives import ForcingConfig, forcing_loss
 from wmenv.objectives.forcing import LOST, draw_levels, noisy_context
 from wmenv.presets import PRESETS
 from wmenv.training.dynamics_stage import encode_episodes
@@ -135,10 +135,9 @@ def test_heads_learn_from_recorded_frames_alone(clip: Clip):
     assert parts["reward"].item() > 1
 
 
-def test_models_of_frames_of_the_smallest_preset_learn_from_their_own_dreams():
-    frames = {(name, kind): preset_forcing(sizes, kind).own_frames
-              for name, sizes in PRESETS.items() for kind in ("frames", "state")}  # fmt: skip
-    assert {at for at, count in frames.items() if count} == {("tiny", "frames"), ("tiny-flow", "frames")}
+def test_only_presets_that_dream_in_one_step_learn_from_their_own_dreams():
+    assert {name for name, sizes in PRESETS.items() if sizes.own_frames} == {"tiny"}
+    assert PRESETS["tiny"].denoise_steps == 1
 
 
 @pytest.mark.parametrize("config", [CONFIG, CLEAN])
