@@ -153,12 +153,18 @@ def verifier_tables(path: Path) -> dict[str, str]:
     """The tables of `wmenv verifierbench`, by name; none where it has not been run."""
     if not path.exists():
         return {}
-    from physics import summary_tables
+    from physics import summary_rows, summary_tables
 
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    sources = {name: _sources(used) for name, used in summary_rows(rows).items()}
+    return {name: f"{table}\n\n{sources[name]}".rstrip() for name, table in summary_tables(rows).items()}
+
+
+def _sources(rows: Sequence[Mapping]) -> str:
+    """What made the rows; empty where they do not say."""
     made = [row for row in rows if "command" in row]
-    by = _made_by(sorted({row["command"] for row in made}), sorted({_machine(row["hardware"]) for row in made}))
-    return {name: f"{table}\n\n{by}" if table and made else table for name, table in summary_tables(rows).items()}
+    machines = {_machine(row["hardware"]) for row in made}
+    return _made_by(sorted({row["command"] for row in made}), sorted(machines)) if made else ""
 
 
 def render(text: str, root: Path = ROOT) -> str:

@@ -34,7 +34,7 @@ from .tracker import (  # noqa: E402
     track_clips,
 )
 from .verifier import MotionVerifier  # noqa: E402
-from .verifierbench import BenchConfig, phys_err, run_verifierbench, summary_tables  # noqa: E402
+from .verifierbench import BenchConfig, phys_err, run_verifierbench, summary_rows, summary_tables  # noqa: E402
 from .world import World  # noqa: E402
 from .worlds import ensemble  # noqa: E402
 
@@ -77,6 +77,7 @@ __all__ = [
     "record_clips",
     "register_task",
     "run_verifierbench",
+    "summary_rows",
     "summary_tables",
     "task_ids",
     "track_clips",

@@ -2,6 +2,6 @@
 
 from .baselines import phys_err
 from .run import BenchConfig, run_verifierbench
-from .tables import summary_tables
+from .tables import summary_rows, summary_tables
 
-__all__ = ["BenchConfig", "phys_err", "run_verifierbench", "summary_tables"]
+__all__ = ["BenchConfig", "phys_err", "run_verifierbench", "summary_rows", "summary_tables"]

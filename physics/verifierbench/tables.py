@@ -19,15 +19,22 @@ def summary_tables(rows: Sequence[Row], noise: float = 0.02) -> dict[str, str]:
         "cells" (corruption by task, with actions), "blind" (the same without), "frames" (from films), "rivals"
         (corruption by measure), "noise" (by size of the errors) and "tasks" (false alarms and cost).
     """
-    at = [row for row in rows if row["noise"] == noise]
+    of = summary_rows(rows, noise)
     return {
-        "cells": cell_table(at, actions=True),
-        "blind": cell_table(at, actions=False),
-        "rivals": rival_table(at, actions=True),
-        "frames": cell_table([row for row in rows if row["noise"] == FILMS], actions=True),
-        "noise": noise_table(rows),
-        "tasks": task_table(at),
+        "cells": cell_table(of["cells"], actions=True),
+        "blind": cell_table(of["blind"], actions=False),
+        "rivals": rival_table(of["rivals"], actions=True),
+        "frames": cell_table(of["frames"], actions=True),
+        "noise": noise_table(of["noise"]),
+        "tasks": task_table(of["tasks"]),
     }
+
+
+def summary_rows(rows: Sequence[Row], noise: float = 0.02) -> dict[str, list[Row]]:
+    """The rows from which each of the `summary_tables` is drawn, by the table's name."""
+    at = [row for row in rows if row["noise"] == noise]
+    films = [row for row in rows if row["noise"] == FILMS]
+    return {"cells": at, "blind": at, "rivals": at, "frames": films, "noise": list(rows), "tasks": at}
 
 
 def cell_table(rows: Sequence[Row], *, actions: bool) -> str:

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physics import BenchConfig, ClipError, TaskError, calibrate, record_clips, run_verifierbench, summary_tables
+from physics import (
+    BenchConfig,
+    ClipError,
+    TaskError,
+    calibrate,
+    record_clips,
+    run_verifierbench,
+    summary_rows,
+    summary_tables,
+)
 from physics import verifier as verifier_module
 from physics.calibrate import SEED
 from physics.verifierbench import run as run_module
@@ -60,6 +69,10 @@ def test_a_run_goes_on_where_it_was_stopped(quick: None, tmp_path: Path, monkeyp
     assert "| teleport | 1.00 |" in tables["cells"] and "friction" not in tables["cells"]
     assert "| InvertedPendulum | with |" in tables["tasks"] and "physdiff_phys_err" in tables["rivals"]
     assert "| 2% | with |" in tables["noise"]
+    other = {**rows[0], "noise": 0.05}
+    drawn_from = summary_rows([*rows, other])
+    assert drawn_from.keys() == tables.keys()
+    assert [name for name, used in drawn_from.items() if other in used] == ["noise"], "the others show one level"
     assert {run_module.REAL_SEED, run_module.CORRUPTED_SEED}.isdisjoint({SEED, 71, 72}), "not those of tuning"
 
 
