@@ -27,11 +27,13 @@ class RealData:
         learned: Episodes to learn from.
         kept: Episodes to measure by, never learned from.
         forcing: How the noise of the supervised loss is drawn.
+        matrix: (N * C, N * C), what errors are weighed by, see `objectives.whitener`.
     """
 
     learned: training.LatentEpisodes
     kept: training.LatentEpisodes
     forcing: objectives.ForcingConfig
+    matrix: Tensor
 
     @classmethod
     def of(cls, model: WorldModel, episodes: Sequence[Episode]) -> RealData:
@@ -42,13 +44,12 @@ class RealData:
         """
         if len(episodes) < 2:
             raise DataError(f"data: expected at least 2 episodes, one of them to measure by, got {len(episodes)}")
-        return cls(*(training.encode_episodes(model, part) for part in train.parted(episodes)), _forcing(model))
+        learned, kept = (training.encode_episodes(model, part) for part in train.parted(episodes))
+        return cls(learned, kept, _forcing(model), training.change_emphasis(model, learned))
 
     def loss(self, model: WorldModel, rows: int, frames: int, generator: torch.Generator) -> Tensor:
         """The supervised loss of one batch, as in training."""
-        clip = self.learned.sample(rows, frames, generator)
-        clip = type(clip)(*(field.to(model.device) for field in clip))
-        return objectives.forcing_loss(model.dynamics, model.heads, clip, self.forcing, generator)[1]["dynamics"]
+        return self.loss_on(model, self.learned, rows, frames, generator)
 
     @torch.no_grad()
     def kept_loss(self, model: WorldModel) -> float:
@@ -56,11 +57,23 @@ class RealData:
         total = 0.0
         for batch in range(HELD_BATCHES):
             generator = torch.Generator().manual_seed(HELD_SEED + batch)
-            clip = self.kept.sample(HELD_ROWS, HELD_FRAMES, generator)
-            clip = type(clip)(*(field.to(model.device) for field in clip))
-            parts = objectives.forcing_loss(model.dynamics, model.heads, clip, self.forcing, generator)[1]
-            total += float(parts["dynamics"])
+            total += float(self.loss_on(model, self.kept, HELD_ROWS, HELD_FRAMES, generator))
         return total / HELD_BATCHES
+
+    def loss_on(
+        self,
+        model: WorldModel,
+        episodes: training.LatentEpisodes,
+        rows: int,
+        frames: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The same of a batch of any episodes."""
+        clip = episodes.sample(rows, frames, generator)
+        clip = type(clip)(*(field.to(model.device) for field in clip))
+        dynamics, heads = model.dynamics, model.heads
+        _, parts = objectives.forcing_loss(dynamics, heads, clip, self.forcing, generator, matrix=self.matrix)
+        return parts["dynamics"]
 
     def contexts(
         self, model: WorldModel, rows: int, frames: int, generator: torch.Generator, *, kept: bool = False

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from wmenv import WorldModel, objectives, training
+from wmenv import WorldModel, training
 
 from .chain import Still
 from .config import AlignConfig
@@ -60,10 +60,7 @@ class Supervised:
 
     def _own(self, kept: training.LatentEpisodes, generator: torch.Generator) -> Tensor:
         config = self.config
-        clip = kept.sample(config.real_rows, config.real_frames, generator)
-        clip = type(clip)(*(field.to(self.model.device) for field in clip))
-        loss = objectives.forcing_loss(self.model.dynamics, self.model.heads, clip, self.real.forcing, generator)
-        return loss[1]["dynamics"]
+        return self.real.loss_on(self.model, kept, config.real_rows, config.real_frames, generator)
 
 
 def best_dreams(dreams: Dreams, grades: Grades, share: float) -> training.LatentEpisodes | None:

@@ -1,6 +1,7 @@
 """What the models are trained on."""
 
 from .consistency import consistency_loss
+from .emphasis import whitener
 from .flow_map import flow_map_loss
 from .forcing import ForcingConfig, forcing_loss, preset_forcing
 from .roll_out import own_past
@@ -14,4 +15,5 @@ __all__ = [
     "own_past",
     "preset_forcing",
     "self_forcing_loss",
+    "whitener",
 ]

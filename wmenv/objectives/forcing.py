@@ -15,6 +15,7 @@ from ..data.windows import Clip
 from ..dynamics import Dynamics
 from ..heads import TransitionHeads
 from ..presets import Preset
+from .emphasis import whitened_error
 
 LOST = 0.4  # usual changes (root mean square over a frame) beyond which a dream has left what was recorded
 
@@ -71,11 +72,12 @@ def forcing_loss(
     config: ForcingConfig,
     generator: torch.Generator,
     past: Tensor | None = None,
+    matrix: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The summed loss and its parts.
 
-    'dynamics' is the squared error of y in units of the usual change (1.0 = copying the last frame), 'reward' the
-    squared error in units of the reward's spread, 'termination' a cross-entropy.
+    'dynamics' is the squared error of y in usual changes, weighed by `matrix` (1.0: copying the last frame), 'reward'
+    the squared error in units of the reward's spread, 'termination' a cross-entropy.
 
     Args:
         dynamics: predicts how a frame's latent differs from the one before.
@@ -86,6 +88,7 @@ def forcing_loss(
         past: (B, F, N, C) what frames are predicted from, where that is not the recording, see `own_past`. Then the
             network learns the way from its own frames to the recorded ones, until they are too far apart; the heads
             learn from recorded frames alone.
+        matrix: (N * C, N * C) of `whitener`; None: errors in all directions count alike.
     """
     device = clip.latent.device
     own, past = past, clip.latent if past is None else past
@@ -102,7 +105,8 @@ def forcing_loss(
         off = ((own - clip.latent) / dynamics.delta_scale).square().mean((-2, -1)).sqrt()
         off = torch.cat((torch.zeros_like(off[:, :1]), off[:, :-1]), dim=1).cummax(1).values  # of the frames before
         weight, recorded = weight * (off < LOST), weight * (own == clip.latent).flatten(2).all(2)
-    error = (answer - change).square().mean((-2, -1))
+    error = answer - change
+    error = error.square().mean((-2, -1)) if matrix is None else whitened_error(error, matrix)
     dynamics_loss = (error * weight).sum() / weight.sum()
 
     reward, logit = heads(base, context, clip.action)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data import Episode
 from ..data.windows import LatentEpisodes
-from ..objectives import forcing_loss, own_past, preset_forcing
+from ..objectives import forcing_loss, own_past, preset_forcing, whitener
 from ..presets import Preset
 from ..tokenizers import StateTokenizer
 from ..world_model import WorldModel
@@ -61,6 +61,7 @@ def fit_dynamics(
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
     model.tokenizer.requires_grad_(False)
     config, own_frames = preset_forcing(sizes), 0 if states else sizes.own_frames
+    matrix = change_emphasis(model, data)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         clip = data.sample(sizes.rows, sizes.frames, generator)
@@ -68,7 +69,7 @@ def fit_dynamics(
         past = None
         if own_frames:
             past = own_past(model.dynamics, model.tokenizer.project, clip, own_frames, generator)
-        return forcing_loss(model.dynamics, model.heads, clip, config, generator, past)
+        return forcing_loss(model.dynamics, model.heads, clip, config, generator, past, matrix)
 
     steps = round(sizes.steps * (WARM_SHARE if warm else 1.0))
     stage = Stage(name="dynamics", module=module, loss=loss, steps=steps, rate=sizes.rate * (0.7 if warm else 1.0))
@@ -76,9 +77,13 @@ def fit_dynamics(
     model.set_starts(*choose_starts(data, model.num_starts, model.context, seed))
 
 
+def change_emphasis(model: WorldModel, data: LatentEpisodes) -> Tensor:
+    """What errors of the model's dynamics are weighed by, see `objectives.whitener`; on the model's device."""
+    return whitener(_changes(data).to(model.device) / model.dynamics.delta_scale)
+
+
 def _set_change_scales(model: WorldModel, data: LatentEpisodes) -> None:
-    inside = _reached(data)
-    change = (data.latent[1:] - data.latent[:-1])[inside[1:]]
+    change = _changes(data)
     spread = change.square().mean(0).sqrt()
     floor = SMALLEST_CHANGE * spread.square().mean().sqrt()
     if isinstance(model.tokenizer, StateTokenizer):
@@ -91,6 +96,11 @@ def _set_reward_scale(model: WorldModel, data: LatentEpisodes) -> None:
     reward = data.reward[_reached(data)]
     scale = reward.std().clamp(min=1e-3) if len(reward) > 1 else torch.tensor(1.0)
     model.heads.rescale_reward(reward.mean(), scale)
+
+
+def _changes(data: LatentEpisodes) -> Tensor:
+    """(M, N, C), the recorded changes from one frame to the next."""
+    return (data.latent[1:] - data.latent[:-1])[_reached(data)[1:]]
 
 
 def _reached(data: LatentEpisodes) -> Tensor:

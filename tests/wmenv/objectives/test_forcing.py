@@ -126,6 +126,24 @@ def test_a_dream_that_has_left_the_recording_is_not_asked_for_it(clip: Clip, off
     assert asked == 5 or not torch.equal(counted, clip.target), "what is not asked was answered wrongly"
 
 
+def test_errors_are_weighed_by_the_matrix(clip: Clip):
+    size = clip.latent[0, 0].numel()
+    _, plain = forcing_loss(Knowing(clip, 0.5), knowing_heads(clip), clip, CLEAN, seeded())
+    _, double = forcing_loss(Knowing(clip, 0.5), knowing_heads(clip), clip, CLEAN, seeded(), None, 2 * torch.eye(size))
+    assert double["dynamics"].item() == pytest.approx(4 * plain["dynamics"].item()) and plain["dynamics"] > 0
+    assert double["reward"] == plain["reward"]
+    blind = torch.diag((torch.arange(size) > 0).float())
+    one_wrong = torch.zeros_like(clip.latent[0, 0])
+    one_wrong.view(-1)[0] = 3.0
+
+    class Wrong(Knowing):
+        def forward(self, *args: Tensor) -> Tensor:
+            return super().forward(*args) + one_wrong
+
+    _, parts = forcing_loss(Wrong(clip), knowing_heads(clip), clip, CLEAN, seeded(), None, blind)
+    assert parts["dynamics"].item() == pytest.approx(0, abs=1e-8), "a direction without weight does not count"
+
+
 def test_heads_learn_from_recorded_frames_alone(clip: Clip):
     wrong = (torch.arange(5) >= 2).float().expand(16, 5)
     own = beside(clip, 0.1 * LOST, 2)

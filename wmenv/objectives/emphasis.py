@@ -1,0 +1,44 @@
+"""How much an error of the dynamics counts: the less latents usually change in its direction, the more.
+
+Which prediction is best on average does not depend on that; which errors remain after a short training does. A camera
+that follows a cart shows its way along the rail by little else than the ground's edges. With all directions alike, the
+network took the pole's swing, which moves ten times as much of the latent, to a hundredth of its size, and left a fifth
+of the cart's: it guessed a part of the cart's speed from the pole's, and in dreams carts were slow. So errors are
+weighed by the inverse of what is usual in their direction (whitening), as generalised least squares does
+(Aitken 1936, On Least Squares and Linear Combinations of Observations).
+
+# M changes, N tokens, C channels
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FLOOR = 0.1  # usual changes squared: what moves less is mostly an encoder's own unrest, which nobody can foresee
+
+
+@torch.no_grad()
+def whitener(change: Tensor, floor: float = FLOOR) -> Tensor:
+    """The matrix (N * C, N * C) by which errors are multiplied before they are squared.
+
+    It is scaled so that the mean square of the changes themselves is 1: that is the loss of copying the last frame.
+
+    Args:
+        change: (M, N, C) recorded changes from frame to frame, in usual changes.
+        floor: added to what is usual in every direction.
+    """
+    flat = change.flatten(1).double()
+    usual, direction = torch.linalg.eigh(flat.T @ flat / len(flat))
+    usual = usual.clamp(min=0)
+    weight = 1 / (usual + floor)
+    weight = weight / (weight * usual).mean().clamp(min=1e-9)
+    return (direction * weight.sqrt()).to(change.dtype)
+
+
+def whitened_error(error: Tensor, matrix: Tensor) -> Tensor:
+    """Errors (..., N, C) as `matrix` of `whitener` weighs them: (...), mean square over a frame."""
+    with torch.autocast(
+        error.device.type, enabled=False
+    ):  # eight bits of mantissa would mix large directions with small
+        return (error.float().flatten(-2) @ matrix).square().mean(-1)
