@@ -1,9 +1,9 @@
 """How much an error of the dynamics counts: the less latents usually change in its direction, the more.
 
 Which prediction is best on average does not depend on that; which errors remain after a short training does. A camera
-that follows a cart shows its way along the rail by little else than the ground's edges. With all directions alike, the
-network took the pole's swing, which moves ten times as much of the latent, to a hundredth of its size, and left a fifth
-of the cart's: it guessed a part of the cart's speed from the pole's, and in dreams carts were slow. So errors are
+that follows a cart shows its way along the rail by little else than the ground's edges. With all directions alike, a
+network took the pole's swing, which moves four times as much of the latent, to a twelfth of its size and the cart's way
+to a quarter: it guessed some of the cart's speed from the pole's, and in dreams carts were slow. So errors are
 weighed by the inverse of what is usual in their direction (whitening), as generalised least squares does
 (Aitken 1936, On Least Squares and Linear Combinations of Observations).
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+CHUNK = 65_536  # changes in double precision at a time: a long recording has millions
 FLOOR = 0.1  # usual changes squared: what moves less is mostly an encoder's own unrest, which nobody can foresee
 
 
@@ -28,8 +29,8 @@ def whitener(change: Tensor, floor: float = FLOOR) -> Tensor:
         change: (M, N, C) recorded changes from frame to frame, in usual changes.
         floor: added to what is usual in every direction.
     """
-    flat = change.flatten(1).double()
-    usual, direction = torch.linalg.eigh(flat.T @ flat / len(flat))
+    parts = (part.double() for part in change.flatten(1).split(CHUNK))
+    usual, direction = torch.linalg.eigh(torch.stack([part.T @ part for part in parts]).sum(0) / len(change))
     usual = usual.clamp(min=0)
     weight = 1 / (usual + floor)
     weight = weight / (weight * usual).mean().clamp(min=1e-9)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wmenv.objectives import whitener
+from wmenv.objectives import emphasis, whitener
 from wmenv.objectives.emphasis import whitened_error
 
 TOKENS, CHANNELS = 2, 3
@@ -35,6 +35,13 @@ def test_copying_the_last_frame_costs_one(change: Tensor, floor: float):
 def test_a_high_floor_is_the_plain_error(change: Tensor):
     plain = change.square().mean((-2, -1))
     assert torch.allclose(whitened_error(change, whitener(change, 1e4)), plain / plain.mean(), rtol=1e-3)
+
+
+def test_long_recordings_are_taken_in_parts(change: Tensor, monkeypatch: pytest.MonkeyPatch):
+    whole = whitener(change)
+    monkeypatch.setattr(emphasis, "CHUNK", 1000)
+    square = whitener(change) @ whitener(change).T
+    assert torch.allclose(square, whole @ whole.T, rtol=1e-4, atol=1e-5), "the same measure; its axes have no sign"
 
 
 def test_what_never_moves_is_no_reason_to_break(change: Tensor):
