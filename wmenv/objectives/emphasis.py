@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 65_536  # changes in double precision at a time: a long recording has millions
+STILL = 1e-6  # usual changes squared: a recording that moves less than that does not move
 FLOOR = 0.1  # usual changes squared: what moves less is mostly an encoder's own unrest, which nobody can foresee
 
 
@@ -24,6 +25,7 @@ def whitener(change: Tensor, floor: float = FLOOR) -> Tensor:
     """The matrix (N * C, N * C) by which errors are multiplied before they are squared.
 
     It is scaled so that the mean square of the changes themselves is 1: that is the loss of copying the last frame.
+    Where nothing moves it is the identity.
 
     Args:
         change: (M, N, C) recorded changes from frame to frame, in usual changes.
@@ -32,8 +34,10 @@ def whitener(change: Tensor, floor: float = FLOOR) -> Tensor:
     parts = (part.double() for part in change.flatten(1).split(CHUNK))
     usual, direction = torch.linalg.eigh(torch.stack([part.T @ part for part in parts]).sum(0) / len(change))
     usual = usual.clamp(min=0)
+    if usual.mean() < STILL:
+        return torch.eye(len(usual), device=change.device, dtype=change.dtype)
     weight = 1 / (usual + floor)
-    weight = weight / (weight * usual).mean().clamp(min=1e-9)
+    weight = weight / (weight * usual).mean()
     return (direction * weight.sqrt()).to(change.dtype)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wmenv.objectives import emphasis, whitener
-from wmenv.objectives.emphasis import whitened_error
+from wmenv.objectives.emphasis import FLOOR, whitened_error
 
 TOKENS, CHANNELS = 2, 3
 SIZES = torch.tensor([1.0, 0.5, 0.7, 0.02, 0.9, 0.3])
@@ -44,10 +44,16 @@ def test_long_recordings_are_taken_in_parts(change: Tensor, monkeypatch: pytest.
     assert torch.allclose(square, whole @ whole.T, rtol=1e-4, atol=1e-5), "the same measure; its axes have no sign"
 
 
-def test_what_never_moves_is_no_reason_to_break(change: Tensor):
-    for still in (torch.zeros_like(change), change * torch.tensor([1.0, 0.0, 1.0])):
-        matrix = whitener(still)
-        assert matrix.shape == (6, 6) and matrix.isfinite().all()
+@pytest.mark.parametrize("size", [0.0, 1e-6])
+def test_a_recording_in_which_nothing_moves_weighs_all_alike(change: Tensor, size: float):
+    """To make the loss of copying it 1 would blow up every error."""
+    assert torch.equal(whitener(change * size), torch.eye(6))
+
+
+def test_a_channel_that_never_moves_counts_no_more_than_the_floor_lets_it(change: Tensor):
+    matrix = whitener(change * torch.tensor([1.0, 0.0, 1.0]))
+    weight = (matrix @ matrix.T).diagonal().view(TOKENS, CHANNELS)
+    assert matrix.isfinite().all() and weight[:, 1].max() <= 1 / (FLOOR * 0.1)
 
 
 def test_low_precision_around_it_changes_nothing(change: Tensor):
