@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .causal_conv import CausalConv3d
+from .manifold import LatentManifold
 from .points import PointDecoder, SpatialSoftmax
 
 
@@ -76,6 +77,7 @@ class FrameVAE(nn.Module):
         self.register_buffer("background", torch.full((3, s, s), 0.5))
         self.register_buffer("latent_mean", torch.zeros(self.num_tokens, self.token_dim))
         self.register_buffer("latent_scale", torch.ones(self.num_tokens, self.token_dim))
+        self.manifold = LatentManifold(self.num_tokens, self.token_dim)
         self.background: Tensor
         self.latent_mean: Tensor
         self.latent_scale: Tensor
@@ -110,8 +112,8 @@ class FrameVAE(nn.Module):
     # ---- streaming, one frame at a time
 
     def project(self, latents: Tensor) -> Tensor:
-        """The same latents: each is some frame's."""
-        return latents
+        """The nearest latents (..., N, C) that recorded frames have, see manifold.py."""
+        return self.manifold(latents)
 
     def stream_start(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """First uint8 frames (B, S, S, 3) -> (memory (B, M), unit-scale latent (B, N, C))."""

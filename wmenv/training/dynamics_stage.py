@@ -57,6 +57,8 @@ def fit_dynamics(
     data = encode_episodes(model, episodes)
     if states or not warm:
         _set_change_scales(model, data)
+    if not states:
+        model.tokenizer.manifold.fit(data.latent.to(model.device), model.dynamics.delta_scale)
     _set_reward_scale(model, data)
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
     model.tokenizer.requires_grad_(False)
