@@ -86,6 +86,9 @@ STUDIES = (
     Study(
         task="wmenv/dmc-cheetah-run-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
     ),
+    Study(
+        task="wmenv/dmc-walker-walk-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
+    ),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import CheckpointError
 
-FORMAT = "wmenv-world-model/1"
+FORMAT = "wmenv-world-model/2"
 METHODS = ("consistency", "self_forcing", "flow_map")  # of `wmenv.distill`
 
 
@@ -158,7 +158,9 @@ class WorldModelConfig:
         """
         if not isinstance(values, Mapping) or values.get("format") != FORMAT:
             found = values.get("format") if isinstance(values, Mapping) else type(values).__name__
-            raise CheckpointError(f"format: expected {FORMAT!r}, got {found!r}; is this folder a wmenv model?")
+            raise CheckpointError(
+                f"format: expected {FORMAT!r}, got {found!r}; is this a wmenv model? older ones are trained again"
+            )
         known = {f.name for f in fields(cls)}
         given = set(values) - {"format", "weights_sha256"}
         missing = known - given - {"distilled"}

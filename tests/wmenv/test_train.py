@@ -14,7 +14,7 @@ import torch
 from tests.wmenv.tiny import make_episode, make_info, make_model, make_store, preset, same_tensors
 from wmenv.data import EpisodeStore
 from wmenv.errors import CheckpointError, DataError, InputError, TrainingError
-from wmenv.train import held_out, train
+from wmenv.train import held_out, parted, train
 from wmenv.training import dynamics_stage, run
 from wmenv.training.dynamics_stage import choose_starts, encode_episodes
 from wmenv.training.frames_stage import FrameClips
@@ -104,6 +104,19 @@ def test_the_background_of_frames_is_their_median(made: Path):
     model = WorldModel.from_pretrained(made / "frames")
     shown = (model.tokenizer.background * 255).round()
     assert (shown[:, :12] == 40).all() and (shown[:, 18:] == 40).all()
+
+
+def test_dreamed_latents_stay_among_those_of_the_recorded_frames(made: Path):
+    model = WorldModel.from_pretrained(made / "frames")
+    recorded = encode_episodes(model, parted(EpisodeStore.open(made / "frames-data").load())[0]).latent
+    at = (recorded / model.dynamics.delta_scale).flatten(1)
+    way = at - at.mean(0)
+    for times in (1, 1000):
+        latent = ((at.mean(0) + times * way) * model.dynamics.delta_scale.flatten()).view_as(recorded)
+        after = model.arrive(recorded.unsqueeze(1), torch.zeros(len(at), 1), latent)[0][:, -1]
+        gone = ((after / model.dynamics.delta_scale).flatten(1) - at.mean(0)).abs().max()
+        assert gone < 2 * way.norm(dim=1).max(), "further than any recorded latent"
+        assert times > 1 or torch.allclose(after, recorded, atol=0.05 * float(recorded.std()) + 1e-4)
 
 
 def test_frame_clips_repeat_the_first_frame_and_stay_in_their_episode():

@@ -1,9 +1,9 @@
 """The latents that some frame has: few directions are free, all others follow from them.
 
-A frame shows few things that move, so its latents lie on a thin curved sheet. A network's constant error, a hundredth of a
-usual change a step, adds up in the directions across the sheet, where nothing holds it: dreams of a pendulum stood after
-400 steps at sixty times the spread that recorded latents have there, and what a policy learns from such latents is not
-what it will read in reality.
+A frame shows few things that move, so its latents lie on a thin curved sheet. A network's constant error of some
+hundredths of a usual change a step adds up in the directions across the sheet, where nothing holds it: dreams of a
+pendulum stood after 400 steps at 10 to 65 times the spread that recorded latents have there, and what a policy learns
+from such latents is not what it will read in reality (docs/design.md).
 
 # M latents, N tokens, C channels, D = N * C, K directions that may be free, P products
 """
@@ -13,10 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-MOST_FREE = 32
+MOST_FREE = 16
 TRIED = tuple(range(4, MOST_FREE + 1, 2))  # numbers of free directions
 LEFT = 0.005  # usual changes squared, mean over D: what a real latent may be moved by
-SAMPLE = 32_768  # latents that are fitted to, at most
+SAMPLE = 16_384  # latents that are fitted to, at most
 RIDGE = 10.0  # latents' worth of belief that a direction follows from nothing
 STILL = 1e-6  # usual changes
 BOUNDLESS = 1e6  # usual changes
@@ -80,23 +80,26 @@ class LatentManifold(nn.Module):
         at = sample - self.middle
         _, basis = torch.linalg.eigh(at.T @ at)
         self.basis.copy_(basis.flip(1))
-        at = at.float() @ self.basis
+        at = at @ self.basis.double()
         self.low.copy_(at.amin(0))
         self.high.copy_(at.amax(0))
         self.spread.copy_(at[:, : self.most].square().mean(0).sqrt().clamp(min=STILL))
-        kept = torch.arange(len(at), device=at.device) // BLOCK % 5 == 4
-        for count in (k for k in TRIED if k <= self.most):
-            self._free(count)
-            guess = self._features(at[kept]) @ self._solve(at[~kept])
-            if (guess - at[kept])[:, count:].square().sum(1).mean() <= LEFT * at.shape[1]:
-                self.foretold.copy_(self._solve(at))
-                return count
-        self._free(at.shape[1])
+        self.free.fill_(True)
         self.foretold.zero_()
+        features = self._features(at)
+        held_out = torch.arange(len(at), device=at.device) // BLOCK % 5 == 4
+        learned = features[~held_out]
+        normal, moment = learned.T @ learned, learned.T @ at[~held_out]
+        for count in (k for k in TRIED if k <= self.most):
+            known = self._told_by(count)
+            ridge = RIDGE * torch.eye(int(known.sum()), dtype=at.dtype, device=at.device)
+            weights = torch.linalg.solve(normal[known][:, known] + ridge, moment[known])
+            error = (features[held_out][:, known] @ weights - at[held_out])[:, count:]
+            if error.square().sum(1).mean() <= LEFT * at.shape[1]:
+                self.free[count:] = False
+                self.foretold[known] = weights.float()
+                return count
         return at.shape[1]
-
-    def _free(self, count: int) -> None:
-        self.free.copy_(torch.arange(len(self.free)) < count)
 
     def _along(self, latents: Tensor) -> Tensor:
         return (latents.flatten(-2) / self.unit - self.middle) @ self.basis
@@ -106,7 +109,7 @@ class LatentManifold(nn.Module):
         x = at[..., : self.most] / self.spread * self.free[: self.most]
         return torch.cat((torch.ones_like(x[..., :1]), x, x**3, x[..., self.pairs[0]] * x[..., self.pairs[1]]), dim=-1)
 
-    def _solve(self, at: Tensor) -> Tensor:
-        features = self._features(at).double()
-        normal = features.T @ features + RIDGE * torch.eye(features.shape[1], device=at.device, dtype=torch.float64)
-        return torch.linalg.solve(normal, features.T @ at.double()).float()
+    def _told_by(self, count: int) -> Tensor:
+        """(1 + 2 K + P,) bool, the features of the first `count` directions alone."""
+        one = torch.arange(self.most, device=self.pairs.device) < count
+        return torch.cat((torch.ones_like(one[:1]), one, one, (self.pairs < count).all(0)))
