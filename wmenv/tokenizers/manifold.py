@@ -1,8 +1,8 @@
 """The latents that some frame has: few directions are free, all others follow from them.
 
-A frame shows few things that move, so its latents lie on a thin curved sheet. A network's constant error of some
-hundredths of a usual change a step adds up in the directions across the sheet, where nothing holds it: dreams of a
-pendulum stood after 400 steps at 10 to 65 times the spread that recorded latents have there, and what a policy learns
+A frame shows few things that move, so its latents lie on a thin curved sheet. A network's constant error of a
+hundredth of a usual change a step adds up in the directions across the sheet, where nothing holds it: dreams of a
+pendulum stood after 400 steps at up to 65 times the spread that recorded latents have there, and what a policy learns
 from such latents is not what it will read in reality (docs/design.md).
 
 # M latents, N tokens, C channels, D = N * C, K directions that may be free, P products
@@ -27,8 +27,8 @@ class LatentManifold(nn.Module):
     """Puts latents back among those that were recorded.
 
     Along the directions of the largest spread (principal components) a latent stays where it is, within what was
-    recorded. How many these are is found when it is fitted: the fewest from which polynomials of second degree foretell
-    all others. Those others are set to what is foretold. Of a recording with too many free directions, or too short to
+    recorded. How many these are is found when it is fitted: the fewest whose products of two and cubes foretell all
+    others. Those others are set to what is foretold. Of a recording with too many free directions, or too short to
     tell, latents are only held within their range; before a fit nothing is changed.
     """
 

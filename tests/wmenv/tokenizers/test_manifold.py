@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from wmenv.tokenizers.manifold import LEFT, LatentManifold
@@ -29,11 +30,12 @@ def test_nothing_changes_before_a_fit():
     assert torch.equal(LatentManifold(TOKENS, CHANNELS)(latents), latents)
 
 
-def test_recorded_latents_stay_where_they_are():
-    manifold = fitted(sheet(4000, 1))
+@pytest.mark.parametrize("unit", [1.0, 0.3])
+def test_recorded_latents_stay_where_they_are(unit: float):
+    manifold = fitted(sheet(4000, 1), unit)
     new = sheet(1000, 2)
     moved = (manifold(new) - new).square().mean()
-    assert moved < LEFT and moved < 1e-3 * new.square().mean()
+    assert moved < LEFT * unit**2 and moved < 1e-3 * new.square().mean()
 
 
 def test_what_lies_across_the_sheet_goes_and_what_lies_along_it_stays():
