@@ -147,6 +147,11 @@ def check_device() -> Iterator[Finding]:
         yield Finding(topic="device", status="ok", detail=f"cuda: {torch.cuda.get_device_name(0)}; {cores} cores")
         return
     yield Finding(topic="device", status="ok", detail=f"cpu: {cores} cores, torch {torch.__version__}")
+    from wmenv import device
+
+    if not device.multiplies_bfloat16(torch.device("cpu")):
+        detail = "no units for bfloat16: training runs in float32, and takes up to twice as long as with AVX512-BF16"
+        yield Finding(topic="bfloat16", status="note", detail=detail)
     if _output(["nvidia-smi", "-L"]).startswith("GPU"):
         fix = "install the CUDA build of torch, or update the NVIDIA driver to one that it supports"
         yield Finding(topic="device", status="note", detail="there is a GPU that torch does not see", fix=fix)

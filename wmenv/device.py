@@ -1,4 +1,4 @@
-"""What the argument `device=` names."""
+"""What the argument `device=` names, and what a device is quick at."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def named_device(device: str) -> torch.device:
             f"device: expected a CUDA GPU for {device!r}, got {torch.cuda.device_count()} of them; use 'auto' or 'cpu'"
         )
     return place
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has units for products in bfloat16: AVX512-BF16 or AMX on a CPU, Ampere or newer on a GPU.
+
+    Where there are none they are emulated: on an AMD EPYC with AVX2 a product of 1024 x 192 by 192 x 768 took 37 times
+    as long as in float32. What torch does not tell, or has not been measured (ARM), counts as none.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # younger than the oldest torch that is allowed
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

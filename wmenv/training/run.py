@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load_tensors, read_checkpoint, write_checkpoint
+from ..device import multiplies_bfloat16
 from ..errors import CheckpointError, TrainingError
 from .signals import hold_signals
 
@@ -46,7 +47,7 @@ class Stage:
         loss: see `Loss`.
         steps: optimizer steps in all.
         rate: peak learning rate; 50 steps of warm-up, then constant, then linear to 0 over the last 60%.
-        autocast: run the loss in bfloat16 where matmuls allow; about twice as fast on CPUs that have it.
+        autocast: run the loss in bfloat16 where matmuls allow and the device has units for it; about twice as fast.
     """
 
     name: str
@@ -83,6 +84,7 @@ def run_stage(
     parameters = [p for p in stage.module.parameters() if p.requires_grad]
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.9, 0.95), weight_decay=0.01)
+    autocast = stage.autocast and multiplies_bfloat16(device)
     start = _restore(stage, optimizer, parameters, folder, identity)
     saved = shown = time.monotonic()
     mean: dict[str, float] = {}
@@ -91,7 +93,7 @@ def run_stage(
             generator = torch.Generator().manual_seed(_mix(seed, stage.name, step))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, stage.steps, stage.rate)
-            with torch.autocast(device.type, torch.bfloat16, enabled=stage.autocast):
+            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
                 loss, parts = stage.loss(generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -75,6 +75,19 @@ def test_it_learns_and_tells(tmp_path: Path):
     assert (stage, step, steps) == ("line", 300, 300) and 0 < losses["line"] < 0.5
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_bfloat16_only_where_it_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool):
+    monkeypatch.setattr(run, "multiplies_bfloat16", lambda device: quick)
+    line, kinds = Line(), set()
+
+    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        kinds.add(line.layer(torch.randn(2, 1)).dtype)
+        return line.loss(generator)
+
+    run_stage(Stage(name="line", module=line, loss=loss, steps=2, rate=0.1), tmp_path, seed=0, identity=IDENTITY)
+    assert kinds == {torch.bfloat16 if quick else torch.float32}
+
+
 def test_the_rate_warms_up_and_falls_to_nothing():
     rates = [learning_rate(step, 1000, 0.1) for step in range(1000)]
     assert rates[0] == pytest.approx(0.1 / 50) and rates[49:400] == pytest.approx([0.1] * 351)
