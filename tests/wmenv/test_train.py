@@ -77,7 +77,7 @@ def test_its_starts_are_recorded_contexts(made: Path, modality: str):
         seen = model.start_valid[k]
         assert seen[-1] and bool(model.start_is_initial[k]) == (int(seen.sum()) == 1)
         start = (model.start_latents[k], model.start_actions[k], seen)
-        assert any(all(torch.allclose(a, b, atol=1e-5) for a, b in zip(start, c, strict=True)) for c in contexts)
+        assert any(all(torch.allclose(a, b, atol=1e-4) for a, b in zip(start, c, strict=True)) for c in contexts)
     assert int(model.start_is_initial.sum()) >= min(len(episodes), model.num_starts // 4)
 
 

@@ -45,7 +45,7 @@ def preset_forcing(sizes: Preset) -> ForcingConfig:
     )
 
 
-def draw_levels(shape: tuple[int, int], config: ForcingConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_levels(shape: tuple[int, ...], config: ForcingConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """(context levels, target levels), each `shape` = (B, F), independent per frame."""
 
     def uniform() -> Tensor:

@@ -6,10 +6,9 @@ from ..config import WorldModelConfig
 from ..errors import CheckpointError
 from .frame_vae import FrameVAE, FrameVAEConfig
 from .state import StateTokenizer, unit_vectors
-from .tokenizer import Tokenizer
 
 
-def build_tokenizer(config: WorldModelConfig) -> Tokenizer:
+def build_tokenizer(config: WorldModelConfig) -> FrameVAE | StateTokenizer:
     """The tokenizer that `config` describes, not yet trained.
 
     Raises:

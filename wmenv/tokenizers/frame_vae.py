@@ -65,7 +65,7 @@ class FrameVAE(nn.Module):
         w, s = config.width, config.image_size
         side = s // 16
         self.num_tokens, self.token_dim = config.grid**2, config.token_dim
-        self.grid = (config.grid, config.grid)
+        self.grid: tuple[int, int] = (config.grid, config.grid)
         self.down1 = nn.Conv2d(3, w, 8, stride=4, padding=2)  # S / 4
         self.down2 = nn.Conv2d(w, 2 * w, 4, stride=2, padding=1)  # S / 8
         self.time1 = CausalConv3d(2 * w, 2 * w)
@@ -100,9 +100,9 @@ class FrameVAE(nn.Module):
         pair = torch.cat((latents, latents - before), dim=-1).flatten(2).flatten(0, 1)
         return self.decoder(pair).unflatten(0, (b, t)) + self.background
 
-    def encode(self, frames: Tensor) -> Tensor:
+    def encode(self, obs: Tensor) -> Tensor:
         """uint8 frames (B, T, S, S, 3) -> unit-scale latents (B, T, N, C)."""
-        return self._normalise(self.encode_raw(to_unit(frames)))
+        return self._normalise(self.encode_raw(to_unit(obs)))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Unit-scale latents (B, T, N, C) -> uint8 frames (B, T, S, S, 3)."""
@@ -115,18 +115,18 @@ class FrameVAE(nn.Module):
         """The nearest latents (..., N, C) that recorded frames have, see manifold.py."""
         return self.manifold(latents)
 
-    def stream_start(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def stream_start(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """First uint8 frames (B, S, S, 3) -> (memory (B, M), unit-scale latent (B, N, C))."""
-        x, points = self._per_frame(to_unit(frames))
+        x, points = self._per_frame(to_unit(obs))
         memory1, y = self.time1.start(x)
         x = _act(self.down3(_act(y) + x))
         memory2, y = self.time2.start(x)
         return self._pack(memory1, memory2), self._normalise(self._raw_latent(_act(y) + x, points))
 
-    def stream_step(self, memory: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def stream_step(self, memory: Tensor, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Next uint8 frames (B, S, S, 3) -> (memory, unit-scale latent); the old memory stays as it was."""
         memory1, memory2 = self._unpack(memory)
-        x, points = self._per_frame(to_unit(frames))
+        x, points = self._per_frame(to_unit(obs))
         memory1, y = self.time1.step(memory1, x)
         x = _act(self.down3(_act(y) + x))
         memory2, y = self.time2.step(memory2, x)

@@ -71,7 +71,7 @@ class StateTokenizer(nn.Module):
     ) -> None:
         super().__init__()
         self.num_tokens, self.token_dim = num_tokens, token_dim
-        self.grid = (num_tokens, 1)
+        self.grid: tuple[int, int] = (num_tokens, 1)
         self.register_buffer("slots", torch.tensor(list(slots), dtype=torch.long))
         self.register_buffer("mean", torch.zeros(len(slots)))
         self.register_buffer("scale", torch.ones(len(slots)))
@@ -90,10 +90,10 @@ class StateTokenizer(nn.Module):
         spread = states.std(0)
         self.scale.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
 
-    def encode(self, states: Tensor) -> Tensor:
+    def encode(self, obs: Tensor) -> Tensor:
         """States (..., S) in SI units -> latents (..., N, C)."""
-        flat = states.new_zeros(*states.shape[:-1], self.num_tokens * self.token_dim)
-        flat[..., self.slots] = (states - self.mean) / self.scale
+        flat = obs.new_zeros(*obs.shape[:-1], self.num_tokens * self.token_dim)
+        flat[..., self.slots] = (obs - self.mean) / self.scale
         return flat.unflatten(-1, (self.num_tokens, self.token_dim))
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -115,10 +115,10 @@ class StateTokenizer(nn.Module):
 
     # ---- streaming: a state needs no memory
 
-    def stream_start(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """First observation (B, S) -> (memory (B, 0), latent (B, N, C))."""
-        return states.new_zeros(states.shape[0], 0), self.encode(states)
+    def stream_start(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """First states (B, S) -> (memory (B, 0), latent (B, N, C))."""
+        return obs.new_zeros(obs.shape[0], 0), self.encode(obs)
 
-    def stream_step(self, memory: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Next observation (B, S) -> (memory, latent)."""
-        return memory, self.encode(states)
+    def stream_step(self, memory: Tensor, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Next states (B, S) -> (memory, latent)."""
+        return memory, self.encode(obs)

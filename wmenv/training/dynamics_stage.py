@@ -51,18 +51,21 @@ def fit_dynamics(
     warm: bool,
 ) -> None:
     """Train the dynamics and heads of `model` in place and store its start contexts."""
-    states = isinstance(model.tokenizer, StateTokenizer)
-    if states:  # warm or not: a better policy goes where the first recording's spreads would put it out of bounds
-        model.tokenizer.fit(torch.cat([torch.from_numpy(e.state) for e in episodes]).to(model.device))
-    data = encode_episodes(model, episodes)
-    if states or not warm:
+    tokenizer, own_frames = model.tokenizer, sizes.own_frames
+    if isinstance(tokenizer, StateTokenizer):
+        # warm or not: a better policy goes where the first recording's spreads would put it out of bounds
+        tokenizer.fit(torch.cat([torch.from_numpy(e.state) for e in episodes]).to(model.device))
+        data, own_frames = encode_episodes(model, episodes), 0
         _set_change_scales(model, data)
-    if not states:
-        model.tokenizer.manifold.fit(data.latent.to(model.device), model.dynamics.delta_scale)
+    else:
+        data = encode_episodes(model, episodes)
+        if not warm:
+            _set_change_scales(model, data)
+        tokenizer.manifold.fit(data.latent.to(model.device), model.dynamics.delta_scale)
     _set_reward_scale(model, data)
-    module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": model.tokenizer})
-    model.tokenizer.requires_grad_(False)
-    config, own_frames = preset_forcing(sizes), 0 if states else sizes.own_frames
+    module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": tokenizer})
+    tokenizer.requires_grad_(False)
+    config = preset_forcing(sizes)
     matrix = change_emphasis(model, data)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -70,7 +73,7 @@ def fit_dynamics(
         clip = type(clip)(*(field.to(model.device) for field in clip))
         past = None
         if own_frames:
-            past = own_past(model.dynamics, model.tokenizer.project, clip, own_frames, generator)
+            past = own_past(model.dynamics, tokenizer.project, clip, own_frames, generator)
         return forcing_loss(model.dynamics, model.heads, clip, config, generator, past, matrix)
 
     steps = round(sizes.steps * (WARM_SHARE if warm else 1.0))

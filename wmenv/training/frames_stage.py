@@ -71,7 +71,8 @@ def fit_frames(
         vae.background.copy_(to_unit(clips.frames[chosen].median(0).values))
     predictor = LatentPredictor(vae.num_tokens, vae.token_dim, model.config.action_dim).to(model.device)
     given = copy.deepcopy(vae).requires_grad_(False) if warm else None
-    module = nn.ModuleDict({"vae": vae, "predictor": predictor}).to(memory_format=torch.channels_last)
+    module = nn.ModuleDict({"vae": vae, "predictor": predictor})
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs do not know it
     config = ReconstructionConfig()
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
