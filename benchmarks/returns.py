@@ -22,9 +22,10 @@ from typing import Any, Literal
 import torch
 
 from agents.baselines import train_real
+from agents.callbacks import read_rows
 from agents.config import ImagineConfig
 from agents.evaluate import evaluate
-from agents.loop import loop, round_folder
+from agents.loop import LOG_NAME, loop, round_folder
 from benchmarks.common import FOLDER, append_result
 from wmenv.data import EpisodeStore
 from wmenv.metrics import horizon_error, probe_latents
@@ -102,8 +103,9 @@ def finished(path: Path = RESULTS) -> set[tuple[str, str, int]]:
 
 def run(study: Study, seed: int) -> None:
     """One task and seed, from the first recorded step to the row in results/returns.jsonl."""
-    begun = time.monotonic()
     out = RUNS / f"{study.task.split('/')[-1]}-{study.obs}" / f"seed-{seed}"
+    earlier = sum(row["wall_seconds"] for row in read_rows(out / LOG_NAME))  # rounds of a sitting that was killed
+    begun = time.monotonic() - earlier
     config = ImagineConfig(horizon=study.horizon, starts=study.starts)
     loop(
         study.task,
@@ -122,7 +124,7 @@ def run(study: Study, seed: int) -> None:
     last = round_folder(out, study.rounds - 1)
     store = EpisodeStore.open(out / "data", task=study.task)
     model = WorldModel.from_pretrained(last / "model")
-    dreamed = json.loads((out / "loop.jsonl").read_text(encoding="utf-8").splitlines()[-1])["policy_steps"]
+    dreamed = read_rows(out / LOG_NAME)[-1]["policy_steps"]
     policies: dict[str, Any] = {"random": "random", "zero": "zero", "dream": last / "policy"}
     for arm, steps in (("real_equal_steps", store.num_steps), ("real_equal_policy_steps", dreamed)):
         policies[arm] = train_real(study.task, model, steps, out / arm, seed=seed)
