@@ -74,7 +74,7 @@ def distill(
     recorded = encode_episodes(student, training)
     identity = {
         "model": digest(packed(given.state_dict())),
-        "data": digest(b"".join(t.numpy().tobytes() for t in (recorded.latent, recorded.action, recorded.length))),
+        "data": store.fingerprint,
         "config": dataclasses.asdict(config),
         "seed": seed,
     }

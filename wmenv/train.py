@@ -88,7 +88,7 @@ def train(
             model.load_state_dict({**model.state_dict(), **_weights(init)})
         model = model.to(place)
         identity = {
-            "data": [store.info.task, store.num_episodes, store.num_steps, _recording(training)],
+            "data": store.fingerprint,
             "preset": dataclasses.asdict(sizes),
             "seed": seed,
             "modality": modality,
@@ -181,11 +181,6 @@ def make_config(info: DataInfo, episodes: list[Episode], sizes: Preset, modality
 
 def _weights(model: WorldModel) -> dict[str, torch.Tensor]:
     return {name: t for name, t in model.state_dict().items() if not name.startswith("start_")}
-
-
-def _recording(episodes: list[Episode]) -> str:
-    """What tells a recording from another one of as many episodes and steps."""
-    return digest(b"".join(array.tobytes() for e in episodes for array in (e.state, e.action, e.reward)))
 
 
 def _fingerprint(model: WorldModel) -> str:

@@ -83,7 +83,7 @@ def align(
         policy = Policy.load(policy)
     identity = {
         "model": weights_digest(given),
-        "data": [store.info.task, store.num_episodes, store.num_steps],
+        "data": store.fingerprint,
         "config": asdict(config),
         "seed": seed,
         "verifier": None if verifier is None else verifier.digest,

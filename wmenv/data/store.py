@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import sync_folder
+from ..atomic import digest, sync_folder
 from ..errors import DataError, InputError
 from . import layout
 from .append import read_append, write_append
@@ -126,6 +126,12 @@ class EpisodeStore:
     def num_steps(self) -> int:
         """Actions in all acknowledged episodes."""
         return sum(c.num_steps for c in self._commits)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the task and the digests of all acknowledged files: what tells one recording from another."""
+        files = [record.sha256 for c in self._commits for record in (c.data, c.video) if record is not None]
+        return digest("\n".join((self._info.task, *files)).encode())
 
     def __len__(self) -> int:
         """As `num_episodes`."""

@@ -100,6 +100,18 @@ def test_a_killed_run_goes_on_to_the_same_weights(made, verifier, tmp_path: Path
         align(made[0], made[1], tmp_path / "whole", config=QUICK, verifier=verifier, seed=1)
 
 
+def test_a_finished_run_is_not_taken_for_one_of_another_recording(made, verifier, tmp_path: Path) -> None:
+    """Of as many episodes and steps of the same task."""
+    one = EpisodeStore.open(made[1])
+    other = EpisodeStore.create(tmp_path / "other", one.info)
+    other.append([replace(episode, reward=episode.reward + 1) for episode in one])
+    assert (other.num_episodes, other.num_steps) == (one.num_episodes, one.num_steps)
+    config = replace(QUICK, updates=1)
+    align(made[0], one.path, tmp_path / "out", config=config, verifier=verifier)
+    with pytest.raises(InputError, match="out: expected a new folder"):
+        align(made[0], other.path, tmp_path / "out", config=config, verifier=verifier)
+
+
 def test_a_stopped_run_does_not_go_on_with_another_policy_or_in_other_worlds(made, verifier, tmp_path: Path) -> None:
     model = WorldModel.from_pretrained(made[0])
     c = model.config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -192,6 +193,19 @@ def test_two_writers_take_turns(data, episode, same):
     assert len(found) == 18
     rewards = {e.reward.tobytes() for e in found}
     assert rewards == {e.reward.tobytes() for e in [*episodes, *(episode(b + k) for b in (100, 200) for k in range(4))]}
+
+
+def test_a_fingerprint_tells_recordings_apart(tmp_path, info, episode):
+    stores = [EpisodeStore.create(tmp_path / name, info()) for name in "ab"]
+    empty = stores[0].fingerprint
+    for store in stores:
+        store.append([episode(0)])
+    assert empty != stores[0].fingerprint == stores[1].fingerprint == EpisodeStore.open(tmp_path / "a").fingerprint
+    stores[0].append([episode(1)])
+    stores[1].append([replace(episode(1), reward=episode(1).reward + 1)])
+    assert stores[0].fingerprint != stores[1].fingerprint
+    other = EpisodeStore.create(tmp_path / "c", info(task="wmenv/Other-v0"))
+    assert other.fingerprint != empty
 
 
 def test_same_episodes_same_bytes(tmp_path, info, episode):
