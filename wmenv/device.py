@@ -36,5 +36,5 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # younger than the oldest torch that is allowed
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not tell
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
