@@ -65,6 +65,7 @@ def test_a_model_knows_its_task(made: Path, modality: str):
 @pytest.mark.parametrize("modality", ["state", "frames"])
 def test_its_starts_are_recorded_contexts(made: Path, modality: str):
     model = WorldModel.from_pretrained(made / modality)
+    model.tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as it lay in training, which rounds so
     episodes = EpisodeStore.open(made / f"{modality}-data").load()[:-1]
     window, contexts = model.context, []
     for episode in episodes:
@@ -77,7 +78,7 @@ def test_its_starts_are_recorded_contexts(made: Path, modality: str):
         seen = model.start_valid[k]
         assert seen[-1] and bool(model.start_is_initial[k]) == (int(seen.sum()) == 1)
         start = (model.start_latents[k], model.start_actions[k], seen)
-        assert any(all(torch.allclose(a, b, atol=1e-4) for a, b in zip(start, c, strict=True)) for c in contexts)
+        assert any(all(torch.allclose(a, b, atol=1e-5) for a, b in zip(start, c, strict=True)) for c in contexts)
     assert int(model.start_is_initial.sum()) >= min(len(episodes), model.num_starts // 4)
 
 
