@@ -150,7 +150,7 @@ def check_device() -> Iterator[Finding]:
     from wmenv import device
 
     if not device.multiplies_bfloat16(torch.device("cpu")):
-        detail = "no units for bfloat16: training runs in float32, and takes up to twice as long as with AVX512-BF16"
+        detail = "no units for bfloat16 (AVX512-BF16, AMX): training runs in float32"
         yield Finding(topic="bfloat16", status="note", detail=detail)
     if _output(["nvidia-smi", "-L"]).startswith("GPU"):
         fix = "install the CUDA build of torch, or update the NVIDIA driver to one that it supports"

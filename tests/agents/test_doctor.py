@@ -67,6 +67,14 @@ def test_old_torch_is_named(pretend: Pretend, version: str, bad: bool):
     assert bool(broken(module.check_torch())) is bad
 
 
+@pytest.mark.parametrize("units", [True, False])
+def test_a_processor_without_bfloat16_is_told(monkeypatch: pytest.MonkeyPatch, units: bool):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("wmenv.device.multiplies_bfloat16", lambda device: units)
+    told = [finding for finding in module.check_device() if finding.topic == "bfloat16"]
+    assert [finding.status for finding in told] == ([] if units else ["note"])
+
+
 def test_torchvision_beside_cpu_torch_is_named(pretend: Pretend):
     pretend({"torch": "2.13.0+cpu", "torchvision": "0.28.0"})
     assert [finding.topic for finding in module.check_torch()] == ["torchvision"]

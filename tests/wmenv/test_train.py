@@ -65,7 +65,7 @@ def test_a_model_knows_its_task(made: Path, modality: str):
 @pytest.mark.parametrize("modality", ["state", "frames"])
 def test_its_starts_are_recorded_contexts(made: Path, modality: str):
     model = WorldModel.from_pretrained(made / modality)
-    model.tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as it lay in training, which rounds so
+    model.tokenizer.to(memory_format=torch.channels_last)  # as in training: another layout rounds otherwise
     episodes = EpisodeStore.open(made / f"{modality}-data").load()[:-1]
     window, contexts = model.context, []
     for episode in episodes:

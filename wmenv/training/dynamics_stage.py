@@ -15,7 +15,7 @@ from ..data import Episode
 from ..data.windows import LatentEpisodes
 from ..objectives import forcing_loss, own_past, preset_forcing, whitener
 from ..presets import Preset
-from ..tokenizers import StateTokenizer
+from ..tokenizers import FrameVAE, StateTokenizer
 from ..world_model import WorldModel
 from .run import Progress, Stage, run_stage
 
@@ -51,21 +51,19 @@ def fit_dynamics(
     warm: bool,
 ) -> None:
     """Train the dynamics and heads of `model` in place and store its start contexts."""
-    tokenizer, own_frames = model.tokenizer, sizes.own_frames
+    tokenizer = model.tokenizer
     if isinstance(tokenizer, StateTokenizer):
         # warm or not: a better policy goes where the first recording's spreads would put it out of bounds
         tokenizer.fit(torch.cat([torch.from_numpy(e.state) for e in episodes]).to(model.device))
-        data, own_frames = encode_episodes(model, episodes), 0
+    data = encode_episodes(model, episodes)
+    if isinstance(tokenizer, StateTokenizer) or not warm:
         _set_change_scales(model, data)
-    else:
-        data = encode_episodes(model, episodes)
-        if not warm:
-            _set_change_scales(model, data)
+    if isinstance(tokenizer, FrameVAE):
         tokenizer.manifold.fit(data.latent.to(model.device), model.dynamics.delta_scale)
     _set_reward_scale(model, data)
     module = nn.ModuleDict({"dynamics": model.dynamics, "heads": model.heads, "tokenizer": tokenizer})
     tokenizer.requires_grad_(False)
-    config = preset_forcing(sizes)
+    config, own_frames = preset_forcing(sizes), sizes.own_frames if isinstance(tokenizer, FrameVAE) else 0
     matrix = change_emphasis(model, data)
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

@@ -47,7 +47,7 @@ class Stage:
         loss: see `Loss`.
         steps: optimizer steps in all.
         rate: peak learning rate; 50 steps of warm-up, then constant, then linear to 0 over the last 60%.
-        autocast: run the loss in bfloat16 where matmuls allow and the device has units for it; about twice as fast.
+        autocast: run the loss in bfloat16 where matmuls allow and the device has units for it.
     """
 
     name: str
