@@ -205,7 +205,8 @@ class Loop:
         out: Folder of data, models and policies.
         rounds: Rounds in all.
         record_steps: Real steps of each round.
-        imagine_steps: Dreamed steps of each round.
+        imagine_steps: Dreamed steps of each round and policy.
+        policies: Policies dreamed in each round; the one that does best in the next recording goes on.
         obs: Learn from frames or from the state.
         preset: Size of the world model.
         behaviour: What acts in the first round: "random", "random:N", "explore" or "zero".
@@ -220,6 +221,7 @@ class Loop:
     rounds: int = 4
     record_steps: int = 6_000
     imagine_steps: int = 200_000
+    policies: int = 1
     obs: Literal["frames", "state"] = "frames"
     preset: str = "tiny"
     behaviour: str = "explore"
@@ -238,6 +240,7 @@ class Loop:
             rounds=self.rounds,
             record_steps=self.record_steps,
             imagine_steps=self.imagine_steps,
+            policies=self.policies,
             obs=self.obs,
             preset=self.preset,
             behaviour=self.behaviour,

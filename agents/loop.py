@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wmenv import EpisodeStore, InputError, presets, ranges
 
 from .callbacks import JsonlWriter, read_rows
+from .candidates import best_candidate
 from .config import ImagineConfig
 from .evaluate import Evaluation, evaluate
 from .imagine import imagine, load_model
@@ -23,7 +24,12 @@ from .record import record
 from .record_policy import parse_repeat
 from .world_training import train_world_model
 
+if TYPE_CHECKING:
+    from wmenv import WorldModel
+
 LOG_NAME = "loop.jsonl"
+NUM_ENVS = 8  # of a recording
+SEEDS_APART = 1_000_000  # between the policies of a round, so that no round meets another's seed
 
 Stage = Callable[[str, str], AbstractContextManager[None]]
 """Called as stage(name, what is being done); what it returns is entered around the work."""
@@ -38,7 +44,7 @@ class Round:
         model: Folder of its world model.
         policy: Folder of its policy.
         real_steps: Real steps recorded so far.
-        policy_steps: Steps dreamed so far.
+        policy_steps: Steps dreamed so far, by all policies.
         evaluation: The policy on the real task.
     """
 
@@ -57,6 +63,7 @@ def loop(
     rounds: int = 4,
     record_steps: int = 6_000,
     imagine_steps: int = 200_000,
+    policies: int = 1,
     obs: str = "frames",
     preset: str | presets.Preset = "tiny",
     behaviour: str = "explore",
@@ -77,7 +84,9 @@ def loop(
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
         record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
-        imagine_steps: Steps dreamed in each.
+        imagine_steps: Steps dreamed in each, by each policy.
+        policies: How many are dreamed in each round, from as many seeds. Several share the next recording, and the one
+            with the best episodes there goes on; the last round is then followed by a recording that only chooses.
         obs: "frames" or "state".
         preset: Size of the world model.
         behaviour: What acts in round 0: "random", "random:N", "explore" or "zero".
@@ -97,46 +106,41 @@ def loop(
         TaskError: The task is unknown.
         KeyboardInterrupt: After saving what was under way.
     """
-    for name, value in (("rounds", rounds), ("record_steps", record_steps), ("imagine_steps", imagine_steps)):
+    for name, value in (
+        ("rounds", rounds),
+        ("record_steps", record_steps),
+        ("imagine_steps", imagine_steps),
+        ("policies", policies),
+    ):
         ranges.check_whole(name, value, 1)
     check_plan(task, preset, behaviour)
-    out = Path(out)
-    folder = out / "data"
-    finished = {row["round"] for row in read_rows(out / LOG_NAME)}
+    if policies > 1 and record_steps < policies * NUM_ENVS:
+        least = f"at least {policies * NUM_ENVS} for {policies} policies to share"
+        raise InputError(f"record_steps: expected {least}, got {record_steps}")
+    sitting = _Sitting(
+        task=task,
+        out=Path(out),
+        rounds=rounds,
+        record_steps=record_steps,
+        imagine_steps=imagine_steps,
+        policies=policies,
+        obs=obs,
+        preset=preset,
+        behaviour=behaviour,
+        seed=seed,
+        world=world,
+        episodes=episodes,
+        config=config,
+        progress=progress,
+        stage=stage,
+    )
+    finished = {row["round"] for row in read_rows(sitting.out / LOG_NAME)}
     results = []
     for number in range(rounds):
-        if number in finished:
-            continue
-        begun = time.monotonic()
-        turn = f", round {number + 1} of {rounds}" if rounds > 1 else ""
-        here, before = round_folder(out, number), round_folder(out, number - 1)
-        missing = record_steps * (number + 1) - _recorded(folder, task)
-        if missing > 0:
-            actor, actions = (before / "policy", "its own") if number else (behaviour, behaviour)
-            with stage("record", f"{missing:,} real steps of {task}, {actions} actions{turn}"):
-                record(task, missing, actor, folder, obs=obs, seed=seed + number, world=world, progress=progress)
-        if _is_complete(here / "model"):
-            model = load_model(here / "model")
-        else:
-            init = before / "model" if number else None
-            options = {"preset": preset, "seed": seed + number, "init": init, "task": task, "progress": progress}
-            with stage("train", f"a world model of {_recorded(folder, task):,} steps, preset {preset}{turn}"):
-                model = train_world_model(folder, here / "model", **options)
-        with (
-            stage("imagine", f"{imagine_steps:,} dreamed steps of PPO, none of them real{turn}"),
-            progress_bar(f"imagine, round {number}", wanted=progress) as show,
-        ):
-            init = before / "policy" if number else None
-            options = {"config": config, "seed": seed + number, "init": init, "progress": show}
-            policy = imagine(model, imagine_steps, here / "policy", **options)
-        with (
-            stage("evaluate", f"{episodes} real episodes{turn}"),
-            progress_bar(f"evaluate, round {number}", "episodes", wanted=progress) as show,
-        ):
-            evaluation = evaluate(policy, task=task, episodes=episodes, world=world, progress=show)
-        results.append(_finish(out, number, _recorded(folder, task), policy, evaluation, time.monotonic() - begun))
-        if on_round:
-            on_round(results[-1])
+        if number not in finished:
+            results.append(sitting.run(number))
+            if on_round:
+                on_round(results[-1])
     return results
 
 
@@ -161,30 +165,109 @@ def round_folder(out: Path, number: int) -> Path:
     return out / f"round-{number:02d}"
 
 
-def _recorded(folder: Path, task: str) -> int:
-    if not (folder / "meta" / "info.json").exists():
-        return 0
-    return EpisodeStore.open(folder, task=task).num_steps
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sitting:
+    """One call of `loop`: its arguments, and the parts of a round."""
 
+    task: str
+    out: Path
+    rounds: int
+    record_steps: int
+    imagine_steps: int
+    policies: int
+    obs: str
+    preset: str | presets.Preset
+    behaviour: str
+    seed: int
+    world: Any
+    episodes: int
+    config: ImagineConfig | None
+    progress: bool
+    stage: Stage
 
-def _is_complete(model: Path) -> bool:
-    """Whether a model was trained to its end; its checkpoints are removed then."""
-    return (model / "config.json").exists() and not (model / "training").exists()
+    def run(self, number: int) -> Round:
+        begun = time.monotonic()
+        here, before = round_folder(self.out, number), round_folder(self.out, number - 1)
+        if number:
+            self._record(number, self.record_steps * (number + 1), before / "policy", "its own")
+        else:
+            self._record(number, self.record_steps, self.behaviour, self.behaviour)
+        model = self._model(number, before / "model" if number else None, here / "model")
+        init = before / "policy" if number else None
+        if self.policies == 1:
+            policy = self._dream(number, model, init, here / "policy")
+        else:
+            policy = best_candidate(
+                here,
+                self.policies,
+                self.data,
+                lambda k, into: self._dream(number, model, init, into, candidate=k),
+                lambda k, actor: self._record_share(number, k, actor),
+            )
+        with (
+            self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
+            progress_bar(f"evaluate, round {number}", "episodes", wanted=self.progress) as show,
+        ):
+            score = evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
+        dreamed = self.policies * (policy.config.steps - (Policy.load(init).config.steps if init else 0))
+        return self._finish(number, dreamed, score, time.monotonic() - begun)
 
+    @property
+    def data(self) -> Path:
+        return self.out / "data"
 
-def _finish(out: Path, number: int, steps: int, policy: Policy, evaluation: Evaluation, seconds: float) -> Round:
-    here = round_folder(out, number)
-    done = Round(
-        number=number,
-        model=here / "model",
-        policy=here / "policy",
-        real_steps=steps,
-        policy_steps=policy.config.steps,
-        evaluation=evaluation,
-    )
-    log = JsonlWriter(out / LOG_NAME)
-    row = {"round": number, "real_steps": steps, "policy_steps": policy.config.steps, "wall_seconds": seconds}
-    log.write(row | {"return_mean": evaluation.mean, "return_sem": evaluation.sem}, {}, steps)
-    log.close()
-    (here / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return done
+    def _turn(self, number: int) -> str:
+        return f", round {number + 1} of {self.rounds}" if self.rounds > 1 else ""
+
+    def _recorded(self) -> int:
+        if not (self.data / "meta" / "info.json").exists():
+            return 0
+        return EpisodeStore.open(self.data, task=self.task).num_steps
+
+    def _record(self, number: int, until: int, actor: str | Path, actions: str, num_envs: int = NUM_ENVS) -> None:
+        missing = until - self._recorded()
+        if missing > 0:
+            options = {"obs": self.obs, "num_envs": num_envs, "seed": self.seed + number, "world": self.world}
+            with self.stage("record", f"{missing:,} real steps of {self.task}, {actions} actions{self._turn(number)}"):
+                record(self.task, missing, actor, self.data, progress=self.progress, **options)
+
+    def _record_share(self, number: int, candidate: int, actor: Path) -> None:
+        """What a candidate records of the next round's steps; few environments, so that its episodes get long."""
+        share = self.record_steps * (candidate + 1) // self.policies
+        until, num_envs = self.record_steps * (number + 1) + share, max(1, NUM_ENVS // self.policies)
+        self._record(number + 1, until, actor, f"policy {candidate + 1}'s", num_envs=num_envs)
+
+    def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
+        if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill
+            return load_model(into)
+        options = {"preset": self.preset, "seed": self.seed + number, "init": init, "task": self.task}
+        what = f"a world model of {self._recorded():,} steps, preset {self.preset}{self._turn(number)}"
+        with self.stage("train", what):
+            return train_world_model(self.data, into, progress=self.progress, **options)
+
+    def _dream(self, number: int, model: WorldModel, init: Path | None, into: Path, *, candidate: int = 0) -> Policy:
+        turn = self._turn(number) + (f", policy {candidate + 1} of {self.policies}" if self.policies > 1 else "")
+        seed = self.seed + number + SEEDS_APART * candidate
+        with (
+            self.stage("imagine", f"{self.imagine_steps:,} dreamed steps of PPO, none of them real{turn}"),
+            progress_bar(f"imagine, round {number}", wanted=self.progress) as show,
+        ):
+            return imagine(model, self.imagine_steps, into, config=self.config, seed=seed, init=init, progress=show)
+
+    def _finish(self, number: int, dreamed: int, evaluation: Evaluation, seconds: float) -> Round:
+        here, earlier = round_folder(self.out, number), read_rows(self.out / LOG_NAME)
+        done = Round(
+            number=number,
+            model=here / "model",
+            policy=here / "policy",
+            real_steps=self._recorded(),
+            policy_steps=dreamed + (earlier[-1]["policy_steps"] if earlier else 0),
+            evaluation=evaluation,
+        )
+        log = JsonlWriter(self.out / LOG_NAME)
+        row = {"round": number, "real_steps": done.real_steps, "policy_steps": done.policy_steps}
+        row |= {"wall_seconds": seconds, "return_mean": evaluation.mean, "return_sem": evaluation.sem}
+        log.write(row, {}, done.real_steps)
+        log.close()
+        (here / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+        return done

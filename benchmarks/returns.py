@@ -47,8 +47,9 @@ class Study:
         obs: "frames" or "state".
         rounds: of the loop.
         record_steps: real steps of each round.
-        imagine_steps: dreamed steps of each round.
+        imagine_steps: dreamed steps of each round and policy.
         horizon: steps after which a dream is truncated.
+        policies: dreamed in each round, which share the next recording; the best there goes on.
         behaviour: what acts in the first recording.
         starts: where dreams begin, see `ImagineConfig`.
     """
@@ -59,6 +60,7 @@ class Study:
     record_steps: int
     imagine_steps: int
     horizon: int
+    policies: int = 1
     behaviour: str = "random"
     starts: Literal["any", "initial"] = "any"
 
@@ -68,9 +70,10 @@ STUDIES = (
         task="wmenv/InvertedPendulum-v0",
         obs="frames",
         rounds=4,
-        record_steps=4_000,
-        imagine_steps=50_000,
+        record_steps=3_200,
+        imagine_steps=25_000,
         horizon=100,
+        policies=4,
         behaviour="explore",
     ),
     Study(
@@ -113,6 +116,7 @@ def run(study: Study, seed: int) -> None:
         rounds=study.rounds,
         record_steps=study.record_steps,
         imagine_steps=study.imagine_steps,
+        policies=study.policies,
         obs=study.obs,
         behaviour=study.behaviour,
         seed=100 * seed,
@@ -143,6 +147,7 @@ def run(study: Study, seed: int) -> None:
         policy_steps=dreamed,
         rounds=study.rounds,
         horizon=study.horizon,
+        policies=study.policies,
         starts=study.starts,
         behaviour=study.behaviour,
         **_quality(model, store),

@@ -1,5 +1,7 @@
 """The whole road on a real task with a world model that was hardly trained: every joint holds, whatever the returns."""
 
+import importlib
+import itertools
 import json
 import os
 import signal
@@ -12,8 +14,10 @@ import pytest
 import torch
 
 from agents import cli
+from agents.callbacks import read_rows
 from agents.comparison import dream_along, film_policy, measure_speed, stand
 from agents.evaluate import evaluate
+from agents.imagine import imagine
 from agents.loop import loop
 from agents.policy import Policy
 from wmenv.data import EpisodeStore
@@ -114,6 +118,47 @@ def test_the_loop_goes_on_where_it_was(tmp_path, quick):
     rows = [json.loads(line) for line in (tmp_path / "loop.jsonl").read_text().splitlines()]
     assert [row["round"] for row in rows] == [0, 1] and rows[1]["return_mean"] == second[0].evaluation.mean
     assert WorldModel.from_pretrained(tmp_path / "round-01" / "model").config.task == TASK
+
+
+def test_of_several_policies_the_one_that_reality_prefers_goes_on(tmp_path, quick, monkeypatch):
+    arguments = {"record_steps": 120, "imagine_steps": 128, "policies": 3, "obs": "state", "preset": quick}
+    arguments |= {"episodes": 2, "progress": False, "config": cli.ImagineConfig(horizon=10, **PPO)}
+    asked = []
+
+    def dream_until_killed(model, steps, out, **options):
+        if len(asked) == 2:
+            asked.append(None)
+            raise KeyboardInterrupt
+        asked.append((out.name, options["seed"]))
+        return imagine(model, steps, out, **options)
+
+    monkeypatch.setattr(importlib.import_module("agents.loop"), "imagine", dream_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        loop(TASK, tmp_path, rounds=2, **arguments)
+    done = loop(TASK, tmp_path, rounds=2, **arguments)
+    told = [name for name, _ in filter(None, asked)]
+    assert told == 2 * ["policy-0", "policy-1", "policy-2"], "what was dreamed before the kill is not dreamed again"
+    assert len({seed for _, seed in filter(None, asked)}) == 6
+    assert [r.real_steps for r in done] == pytest.approx([240, 360], abs=20), "the last one's recording only chooses"
+    assert [r.policy_steps for r in done] == [3 * 128, 6 * 128], "all that was dreamed counts"
+    store = EpisodeStore.open(tmp_path / "data")
+    returns = [float(episode.reward.sum()) for episode in store]
+    for r in done:
+        here = r.policy.parent
+        first = [row["first_episode"] for row in read_rows(here / "candidates.jsonl")]
+        after = [read_rows(tmp_path / "round-01" / "candidates.jsonl")[0]["first_episode"], len(returns)][r.number]
+        means = [np.mean(returns[a:b]) for a, b in itertools.pairwise([*first, after])]
+        best = Policy.load(here / f"policy-{int(np.argmax(means))}").network.state_dict()
+        kept = Policy.load(r.policy).network.state_dict()
+        assert all(torch.equal(best[key], kept[key]) for key in kept)
+
+
+def test_policies_that_share_a_recording_need_enough_of_it(tmp_path):
+    with pytest.raises(InputError, match="record_steps: expected at least 32 for 4 policies to share, got 31"):
+        loop(TASK, tmp_path / "loop", policies=4, record_steps=31, obs="state")
+    with pytest.raises(InputError, match="policies"):
+        loop(TASK, tmp_path / "loop", policies=0, obs="state")
+    assert not (tmp_path / "loop").exists()
 
 
 def test_verbs_of_the_command_line(road, tmp_path, capsys):
