@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wmenv import Episode
+from wmenv import Episode, types
 
 from .policy import Policy
 from .real_env import RealObserver, make_task
@@ -41,7 +41,8 @@ def dream_along(
         seed: Of the dream's noise.
 
     Returns:
-        Frames (T + 1, H, W, 3) uint8 or states (T + 1, S) in SI units, the common start first.
+        Frames (T + 1, H, W, 3) uint8 or states (T + 1, S) in SI units, the common start first. Where the model says
+        that the episode ends, they end: it has learned nothing of what would come after.
     """
     steps = min(steps, len(episode.action) - begin)
     generator = torch.Generator().manual_seed(seed)
@@ -49,8 +50,11 @@ def dream_along(
     shown = [model.decode(state)[0].cpu().numpy()]
     for action in torch.tensor(episode.action[begin : begin + steps], device=model.device):
         noise = torch.randn(1, model.config.denoise_steps, *model.latent_shape, generator=generator)
-        state = model.step(state, action.unsqueeze(0), noise.to(model.device)).state
+        step = model.step(state, action.unsqueeze(0), noise.to(model.device))
+        state = step.state
         shown.append(model.decode(state)[0].cpu().numpy())
+        if step.termination.item() > types.LIKELY_END:
+            break
     return np.stack(shown)
 
 
@@ -94,10 +98,10 @@ def heldout_media(
         dreamed = dream_along(model, episode)
         if model.config.modality == "frames":
             assert episode.frames is not None
-            clips.append(Clip(real=episode.frames[: len(dreamed)], dreamed=dreamed, actions=caption))
+            clips.append(Clip(real=episode.frames[: CLIP_STEPS + 1], dreamed=dreamed, actions=caption))
         else:
             names = model.config.state_names[:TRACES]
-            real = episode.state[: len(dreamed), :TRACES]
+            real = episode.state[: CLIP_STEPS + 1, :TRACES]
             traces.append(Trace(names=names, real=real, dreamed=dreamed[:, :TRACES], actions=caption))
     return Media(fps=model.config.fps, clips=clips, traces=traces, policy_film=film.frames)
 

@@ -38,10 +38,15 @@ def enlarge(image: Frames, scale: int) -> Frames:
     return image.repeat(scale, axis=-3).repeat(scale, axis=-2)
 
 
+def faded(image: Frames) -> Frames:
+    """(..., H, W, 3) drawn half as strongly on grey."""
+    return image // 2 + 64
+
+
 def side_by_side(left: Frames, right: Frames, scale: int = 4, gap: int = 8) -> Frames:
-    """Two films (T, H, W, 3) as one, a grey gap between; the shorter one holds its last frame."""
+    """Two films (T, H, W, 3) as one, a grey gap between; where one has ended, its last frame stays, faded."""
     length = max(len(left), len(right))
-    left, right = (np.concatenate([f, np.repeat(f[-1:], length - len(f), axis=0)]) for f in (left, right))
+    left, right = (np.concatenate([f, np.repeat(faded(f[-1:]), length - len(f), axis=0)]) for f in (left, right))
     left, right = enlarge(left, scale), enlarge(right, scale)
     middle = np.full((length, left.shape[1], gap, 3), 128, np.uint8)
     return np.concatenate([left, middle, right], axis=2)

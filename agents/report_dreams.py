@@ -25,7 +25,7 @@ class Clip:
 
     Attributes:
         real: (T, H, W, 3) uint8 camera frames; frame 0 is the common start.
-        dreamed: (T, H, W, 3) uint8.
+        dreamed: (T', H, W, 3) uint8; fewer if the model says that the episode ends earlier.
         actions: How the actions were chosen, for the caption.
     """
 
@@ -41,7 +41,7 @@ class Trace:
     Attributes:
         names: K coordinates.
         real: (T, K) in SI units.
-        dreamed: (T, K).
+        dreamed: (T', K), see `Clip`.
         actions: How the actions were chosen.
     """
 
@@ -98,12 +98,13 @@ def clips_section(report: Mapping[str, Any], media: Media) -> str:
         parts.append(
             '<figure><div class="pair"><span>real</span><span>dreamed</span></div>'
             f"{_video(mp4_uri(film, media.fps / slower))}<figcaption>{len(film) / media.fps:.1f} s{speed}; "
-            f"{escape(clip.actions)}.</figcaption></figure>"
+            f"{escape(clip.actions)}.{_early_end(clip, 'its last frame stays, faded')}</figcaption></figure>"
         )
     if media.clips:
         parts.append(_strip(media.clips[0], media.fps))
     for trace in media.traces:
-        parts.append(f"<p>{escape(trace.actions[:1].upper() + trace.actions[1:])}:</p>")
+        caption = escape(trace.actions[:1].upper() + trace.actions[1:])
+        parts.append(f"<p>{caption}.{_early_end(trace, 'its curves end there')}</p>")
         parts += [_trace(trace, k, media.fps) for k in range(len(trace.names))]
     return "\n".join(parts)
 
@@ -114,12 +115,17 @@ def slow_motion(seconds: float) -> int:
 
 
 def _strip(clip: Clip, fps: float) -> str:
-    steps = [step for step in STRIP_STEPS if step < min(len(clip.real), len(clip.dreamed))]
+    steps = [step for step in STRIP_STEPS if step < max(len(clip.real), len(clip.dreamed))]
     columns = f"grid-template-columns:4.2em repeat({len(steps)},1fr)"
     cells = []
     for name, frames in (("real", clip.real), ("dreamed", clip.dreamed)):
         cells.append(f'<span class="side">{name}</span>')
-        cells += [f'<img alt="{name}, step {step}" src="{png_uri(frames[step])}">' for step in steps]
+        cells += [
+            f'<img alt="{name}, step {step}" src="{png_uri(frames[step])}">'
+            if step < len(frames)
+            else "<span>over</span>"
+            for step in steps
+        ]
     cells.append('<span class="side">step</span>')
     cells += [f"<span>{step}</span>" for step in steps]
     return (
@@ -129,17 +135,32 @@ def _strip(clip: Clip, fps: float) -> str:
 
 
 def _trace(trace: Trace, k: int, fps: float) -> str:
-    seconds = [t / fps for t in range(len(trace.real))]
     chart = charts.line_chart(
         [
-            Line(name="real", x=seconds, y=list(map(float, trace.real[:, k])), role="real"),
-            Line(name="dreamed", x=seconds, y=list(map(float, trace.dreamed[:, k])), role="dream", dashed=True),
+            Line(name="real", x=_seconds(trace.real, fps), y=trace.real[:, k].tolist(), role="real"),
+            Line(
+                name="dreamed",
+                x=_seconds(trace.dreamed, fps),
+                y=trace.dreamed[:, k].tolist(),
+                role="dream",
+                dashed=True,
+            ),
         ],
         x_label="seconds since the common start",
         y_label=trace.names[k],
         height=190,
     )
     return f"<figure>{chart}</figure>"
+
+
+def _seconds(values: NDArray[np.float32], fps: float) -> list[float]:
+    return [t / fps for t in range(len(values))]
+
+
+def _early_end(shown: Clip | Trace, look: str) -> str:
+    """What is said of a dream that ends before the real episode does."""
+    steps = len(shown.dreamed) - 1
+    return f" The model takes it to be over after {steps} steps; {look}." if steps < len(shown.real) - 1 else ""
 
 
 def horizon_section(report: Mapping[str, Any]) -> str:

@@ -13,6 +13,9 @@ from torch import Tensor
 LATENT_BOUND = 10.0
 """Latents have unit scale; observations are clipped to this many units so that Box bounds are finite."""
 
+LIKELY_END = 0.5
+"""A step ends its dream if the model finds its termination more probable than this."""
+
 
 class DreamState(NamedTuple):
     """Everything that the next dreamed step needs. The caller owns it; a step changes it in place only if told to."""

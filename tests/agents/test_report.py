@@ -117,6 +117,20 @@ def test_the_page_is_one_well_formed_file_without_foreign_links():
         ElementTree.fromstring(svg)
 
 
+def test_a_dream_that_ends_early_is_shown_to_its_end():
+    clip = Clip(real=_film(60), dreamed=_film(21), actions="the policy’s actions")
+    page = render(_report(), Media(fps=25.0, clips=[clip]))
+    parsed = _Page(page)
+    pictures = sum(source.startswith("data:image") for source in parsed.sources)
+    assert "over after 20 steps" in parsed.text and pictures == 8 + 5, "steps 30, 40 and 49 were not dreamed"
+    assert page.count("<span>over</span>") == 3
+    trace = Trace(names=["x [m]"], real=np.zeros((30, 1)), dreamed=np.zeros((11, 1)), actions="the policy’s actions")
+    page = render(_report(modality="state"), Media(fps=25.0, traces=[trace]))
+    assert "over after 10 steps" in page
+    both = Trace(names=["x [m]"], real=np.zeros((30, 1)), dreamed=np.zeros((30, 1)), actions="the policy’s actions")
+    assert "over after" not in render(_report(modality="state"), Media(fps=25.0, traces=[both]))
+
+
 def test_a_state_model_shows_curves_instead_of_films():
     rng = np.random.default_rng(0)
     trace = Trace(
@@ -189,7 +203,8 @@ def test_tick_labels_tell_neighbours_apart(values, texts):
 def test_films_are_h264_that_browsers_play():
     film = side_by_side(_film(8), _film(5), scale=3, gap=8)
     assert film.shape == (8, 48, 48 + 8 + 48, 3)
-    np.testing.assert_array_equal(film[7, :, 56:], _film(5)[4].repeat(3, 0).repeat(3, 1))
+    np.testing.assert_array_equal(film[4, :, 56:], _film(5)[4].repeat(3, 0).repeat(3, 1))
+    np.testing.assert_array_equal(film[7, :, 56:], (_film(5)[4] // 2 + 64).repeat(3, 0).repeat(3, 1))
     with av.open(io.BytesIO(mp4_bytes(film, 25.0))) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"

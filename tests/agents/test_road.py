@@ -93,8 +93,16 @@ def test_a_dream_that_begins_in_a_recorded_moment_stands_where_the_encoder_stand
             encoder = model.encoder_step(encoder, torch.tensor(episode.state[t : t + 1]))
         state = stand(model, episode, begin)
         torch.testing.assert_close(model.latent_observation(state), model.encoder_observation(encoder))
+
+
+@pytest.mark.parametrize(("ends", "steps"), [(-9.0, 4), (9.0, 1)])
+def test_a_dream_along_an_episode_ends_where_the_model_says(road, ends, steps):
+    model = WorldModel.from_pretrained(road / "model")
+    model.heads.termination[-1].bias.data.fill_(ends)
+    model.heads.termination[-1].weight.data.zero_()
+    episode = max(EpisodeStore.open(road / "data"), key=lambda e: len(e.action))
     dreamed = dream_along(model, episode, steps=4)
-    assert dreamed.shape == (5, 4)
+    assert dreamed.shape == (steps + 1, 4)
     np.testing.assert_allclose(dreamed[0], episode.state[0], atol=1e-3)
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..random import integers, normal
-from ..types import State
+from ..types import LIKELY_END, State
 from .dreams import Dreams
 from .invariant import map_rows, run_in_chunks
 from .model import DreamModel
@@ -151,7 +151,7 @@ class DreamCore:
         finite = (latents.flatten(1).sum(1) + reward + termination).isfinite()
         return Outcome(
             reward=torch.where(finite, reward, 0.0),
-            terminated=(termination > 0.5) & finite,
+            terminated=(termination > LIKELY_END) & finite,
             truncated=(elapsed >= self.horizon) | ~finite,
             diverged=~finite,
         )
