@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from .doctor import doctor
     from .evaluate import Evaluation, evaluate
     from .imagine import imagine
-    from .learned_tracker import LearnedTracker
     from .loop import loop
     from .policy import Policy, PolicyConfig
-    from .record import record
-    from .track import track
+    from .recording.record import record
+    from .report.verdict import verify
+    from .tracking.learned import LearnedTracker
+    from .tracking.track import track
     from .vec_env import DreamVecEnv, SB3VecEnv
-    from .verdict import verify
     from .wrap_real import wrap_real
 
 _PLACES = {
     "DreamVecEnv": "vec_env",
     "Evaluation": "evaluate",
-    "LearnedTracker": "learned_tracker",
+    "LearnedTracker": "tracking.learned",
     "ImagineConfig": "config",
     "PPOConfig": "config",
     "Policy": "policy",
@@ -40,10 +40,10 @@ _PLACES = {
     "evaluate": "evaluate",
     "imagine": "imagine",
     "loop": "loop",
-    "record": "record",
-    "track": "track",
+    "record": "recording.record",
+    "track": "tracking.track",
     "train_real": "baselines",
-    "verify": "verdict",
+    "verify": "report.verdict",
     "wrap_real": "wrap_real",
 }
 
@@ -81,7 +81,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Face(ModuleType):
-    """Keeps `agents.record` the function after somebody imports the module `agents.record`, which would hide it."""
+    """Keeps `agents.loop` the function after somebody imports the module `agents.loop`, which would hide it."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _PLACES and isinstance(value, ModuleType)):

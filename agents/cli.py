@@ -20,10 +20,10 @@ from wmenv import WmenvError
 
 from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar, say
-from .verb_align import Align
-from .verb_bench import Bench
-from .verb_distill import Distill
-from .verbs_physics import Identify, Track, Verifierbench, Verify
+from .verbs.align import Align
+from .verbs.bench import Bench
+from .verbs.distill import Distill
+from .verbs.physics import Identify, Track, Verifierbench, Verify
 
 World = dict[str, float]
 INTERRUPTED, TERMINATED, FAULTY = 130, 143, 2
@@ -58,7 +58,7 @@ class Record:
 
     def run(self) -> int:
         """Records."""
-        from .record import record
+        from .recording.record import record
 
         store = record(
             self.task,

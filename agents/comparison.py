@@ -17,7 +17,7 @@ from wmenv import Episode, types
 
 from .policy import Policy
 from .real_env import RealObserver, make_task
-from .report_dreams import Clip, Media, Trace
+from .report.dreams import Clip, Media, Trace
 from .speed import DreamSteps, RealSteps, steps_a_second
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from .loop import LOG_NAME, Round, check_plan, loop
 from .machine import GIB, PeakMemory, hardware, versions
 from .policy import Policy
 from .progress import progress_bar
-from .record import record
-from .report import write_report
+from .recording.record import record
+from .report.page import write_report
 from .results import stored_arm
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def summary(report: Mapping[str, Any]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    from .report_returns import ARMS
+    from .report.returns import ARMS
 
     table = Table(title=f"{report['task']}, real returns", title_justify="left")
     for column in ("policy", "mean", "s.e.m.", "95% interval", "episodes"):

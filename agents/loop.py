@@ -20,8 +20,8 @@ from .imagine import imagine, load_model
 from .policy import Policy
 from .progress import progress_bar
 from .real_env import make_task
-from .record import record
-from .record_policy import parse_repeat
+from .recording.actors import parse_repeat
+from .recording.record import record
 from .world_training import train_world_model
 
 if TYPE_CHECKING:

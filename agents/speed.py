@@ -14,8 +14,8 @@ import numpy as np
 
 from .machine import cores
 from .real_env import make_task
-from .record_policy import RandomActions
-from .record_pool import RecordPool
+from .recording.actors import RandomActions
+from .recording.pool import RecordPool
 
 if TYPE_CHECKING:
     from wmenv import WorldModel

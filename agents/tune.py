@@ -15,8 +15,8 @@ from .examine import Examiner
 from .imagine import load_model
 from .machine import hardware, versions
 from .progress import Progress
-from .record import record
-from .tuning_page import render
+from .recording.record import record
+from .report.tuning import render
 
 RECORDED_STEPS = 4_000
 PAGE, FIGURES = "align.html", "align.json"

@@ -18,7 +18,7 @@ import torch
 
 from agents.bench.timing import spread
 from agents.machine import cores
-from agents.record import record
+from agents.recording.record import record
 from agents.speed import DreamSteps, RealSteps, steps_a_second
 from wmenv import WorldModel
 from wmenv.presets import preset_named

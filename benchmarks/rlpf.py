@@ -28,7 +28,7 @@ from agents.config import ImagineConfig
 from agents.evaluate import evaluate
 from agents.examine import Examiner
 from agents.imagine import imagine
-from agents.record import record
+from agents.recording.record import record
 from benchmarks.common import FOLDER, append_result
 from physics.worlds.data import DATA_WORLD
 from wmenv import EpisodeStore, WorldModel

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from agents.record import record
+from agents.recording.record import record
 from wmenv import Episode, EpisodeStore
 
 

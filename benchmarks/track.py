@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.learned_tracker import LearnedTracker
-from agents.track import TEST_SEED, rivals, summary, timed
+from agents.tracking.learned import LearnedTracker
+from agents.tracking.track import TEST_SEED, rivals, summary, timed
 from physics import MotionClip, Tracker, record_clips, task_ids
 from physics.control_model import control_model
 

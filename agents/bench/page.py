@@ -10,8 +10,8 @@ from typing import Any
 
 from wmenv import atomic
 
-from .. import charts, html
-from ..charts import Line, number
+from ..report import charts, html
+from ..report.charts import Line, number
 from .plan import RATIOS
 
 KINDS = {"cpu": "CPU", "cuda": "GPU"}

@@ -188,7 +188,7 @@ def quick():
 def road(tmp_path_factory, quick):
     """A folder with data, model and policy of the real pendulum from its state; the model is hardly trained."""
     from agents.imagine import imagine
-    from agents.record import record
+    from agents.recording.record import record
     from agents.world_training import train_world_model
 
     folder = tmp_path_factory.mktemp("road")

@@ -19,7 +19,7 @@ from agents.align.grading import Grader, dense, grade
 from agents.align.real_data import RealData
 from agents.cli import main
 from agents.policy import Policy, PolicyConfig
-from agents.record import record
+from agents.recording.record import record
 from agents.tune import tune
 from wmenv import CheckpointError, EpisodeStore, InputError, TrainingError, WorldModel, presets
 from wmenv.train import train

@@ -10,7 +10,7 @@ import pytest
 
 import physics
 from agents.align import AlignConfig, align
-from agents.record import record
+from agents.recording.record import record
 from physics.frame_verifier import read_films
 from wmenv import InputError, WorldModel, presets
 from wmenv.train import train

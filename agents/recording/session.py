@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from wmenv import Episode, EpisodeStore
 
-from .progress import Progress
-from .record_policy import Actor, OpenLoop, checked_actions
-from .record_pool import EpisodeCutter, RecordPool, Rows
+from ..progress import Progress
+from .actors import Actor, OpenLoop, checked_actions
+from .pool import EpisodeCutter, RecordPool, Rows
 
 _MESSAGE_SECONDS = 0.2  # long enough to work while the last message is stored, short enough for a Ctrl-C
 _MESSAGE_BYTES = 32 * 2**20

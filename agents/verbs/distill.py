@@ -10,7 +10,7 @@ import tyro
 
 from wmenv import distill_config
 
-from .progress import say
+from ..progress import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Distill:
 
     def run(self) -> int:
         """Distils."""
-        from .world_training import distill_world_model
+        from ..world_training import distill_world_model
 
         model = distill_world_model(
             self.model, self.data, self.out, config=self.options, seed=self.seed, overwrite=self.overwrite

@@ -30,14 +30,14 @@ from physics import (
 )
 from wmenv import atomic, ranges
 
-from .callbacks import ProgressCallback
-from .config import PPOConfig
-from .learned_tracker import LearnedTracker
-from .policy import Policy, PolicyConfig
-from .ppo import learn
-from .progress import Progress
-from .tracking_env import FEATURE_BOUND, Normaliser, TrackingVectorEnv
-from .vec_env import SB3VecEnv
+from ..callbacks import ProgressCallback
+from ..config import PPOConfig
+from ..policy import Policy, PolicyConfig
+from ..ppo import learn
+from ..progress import Progress
+from ..vec_env import SB3VecEnv
+from .env import FEATURE_BOUND, Normaliser, TrackingVectorEnv
+from .learned import LearnedTracker
 
 TRACK_PPO = PPOConfig(
     num_envs=128,

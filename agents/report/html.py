@@ -9,7 +9,7 @@ from importlib.resources import files
 
 def document(title: str, sections: Iterable[str]) -> str:
     """A page of some sections; empty ones are left out."""
-    style = files("agents").joinpath("report.css").read_text(encoding="utf-8")
+    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from agents.config import PPOConfig
-from agents.learned_tracker import LearnedTracker
-from agents.track import track
+from agents.tracking.learned import LearnedTracker
+from agents.tracking.track import track
 from physics import ComputedTorque, Passive, record_clips, track_clips
 from wmenv import CheckpointError, InputError
 
@@ -23,7 +23,7 @@ SMALL = PPOConfig(num_envs=16, rollout=32, minibatches=4, epochs=4, learning_rat
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few and short clips, and no tracker that takes long."""
-    module = import_module("agents.track")  # the face's name of it is the function
+    module = import_module("agents.tracking.track")
     monkeypatch.setattr(module, "TRAIN_CLIPS", 32)
     monkeypatch.setattr(module, "TRAIN_FRAMES", 24)
     monkeypatch.setattr(module, "TEST_CLIPS", 8)

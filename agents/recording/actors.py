@@ -94,8 +94,8 @@ class StoredPolicy:
     """
 
     def __init__(self, path: Path, *, task: str, obs: str, size: int, num_envs: int, seed: int) -> None:
-        from .policy import Policy
-        from .real_env import RealObserver
+        from ..policy import Policy
+        from ..real_env import RealObserver
 
         self._policy = Policy.load(path)
         if self._policy.config.task != task:

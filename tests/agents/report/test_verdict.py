@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from agents import cli, verdict
-from agents.verdict import verify
+from agents import cli
+from agents.report import verdict
+from agents.report.verdict import verify
 from physics import MotionClip, MotionVerifier, calibrate, record_clips
 
 TASK = "wmenv/InvertedPendulum-v0"

@@ -12,13 +12,13 @@ import av
 import numpy as np
 import pytest
 
-from agents import charts
 from agents.callbacks import JsonlWriter, make_writers, read_rows
 from agents.machine import PeakMemory, hardware, versions
-from agents.media import mp4_bytes, png_bytes, side_by_side
-from agents.report import render, write_report
-from agents.report_dreams import Clip, Media, Trace, slow_motion
-from agents.report_returns import verdict
+from agents.report import charts
+from agents.report.dreams import Clip, Media, Trace, slow_motion
+from agents.report.media import mp4_bytes, png_bytes, side_by_side
+from agents.report.page import render, write_report
+from agents.report.returns import verdict
 from agents.results import stored_arm
 
 NONE = {"mean": None, "sem": None, "episodes": None, "steps": None, "source": None}

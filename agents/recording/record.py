@@ -17,11 +17,11 @@ import numpy as np
 import physics
 from wmenv import DataError, DataInfo, EpisodeStore, InputError
 
-from .progress import progress_bar
-from .record_explore import ExploringActions
-from .record_policy import Actor, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
-from .record_pool import RecordPool
-from .record_session import RecordSession, interruptible
+from ..progress import progress_bar
+from .actors import Actor, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
+from .explore import ExploringActions
+from .pool import RecordPool
+from .session import RecordSession, interruptible
 
 
 def record(
@@ -48,8 +48,8 @@ def record(
         steps: Steps to record, all environments together; the last ones may overshoot by less than `num_envs`.
             Episodes that are under way then are kept as cut off (neither terminated nor truncated).
         policy: "random", "random:N" (each action held for N steps), "explore" (gentle and
-            violent stretches, see record_explore), "zero", the folder of a saved policy (it acts
-            with more or less of its noise, see record_policy), or an object with `reset(mask)` and `act(obs)`.
+            violent stretches, see explore.py), "zero", the folder of a saved policy (it acts
+            with more or less of its noise, see actors.py), or an object with `reset(mask)` and `act(obs)`.
         out: The data set's folder.
         obs: "frames" records camera and state, "state" the state alone.
         num_envs: B, environments side by side.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.tuning_page import render
+from agents.report.tuning import render
 
 
 def judged(violations: float, **fired: float) -> dict[str, Any]:

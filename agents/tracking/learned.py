@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from physics import Ahead, ComputedTorque, Controller, ControlModel, Features
 from wmenv import CheckpointError, InputError
 
-from . import policy_files
-from .policy import Policy, PolicyConfig
-from .tracking_env import Normaliser
+from .. import policy_files
+from ..policy import Policy, PolicyConfig
+from .env import Normaliser
 
 Array = NDArray[np.float64]
 MEAN, STD = "features.mean", "features.std"

@@ -58,7 +58,7 @@ class RecordPool:
             at += share
             ours, theirs = multiprocessing.Pipe()
             # Not multiprocessing.Process: it would import this package, and with it torch, in every child.
-            command = [sys.executable, str(Path(__file__).with_name("record_worker.py")), str(theirs.fileno())]
+            command = [sys.executable, str(Path(__file__).with_name("worker.py")), str(theirs.fileno())]
             self._processes.append(subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL))
             theirs.close()
             ours.send_bytes(pickle.dumps(setup))

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from .align.config import AlignConfig
-from .progress import progress_bar, say
+from ..align.config import AlignConfig
+from ..progress import progress_bar, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Align:
 
     def run(self) -> int:
         """Tunes."""
-        from .tune import tune
+        from ..tune import tune
 
         with progress_bar("align") as progress:
             found = tune(

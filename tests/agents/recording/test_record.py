@@ -14,8 +14,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.record import record
-from agents.record_policy import RandomActions, ZeroActions, parse_repeat
+from agents.recording.actors import RandomActions, ZeroActions, parse_repeat
+from agents.recording.record import record
 from wmenv.data import EpisodeStore
 from wmenv.errors import DataError, InputError, WmenvError
 
@@ -195,7 +195,7 @@ def test_a_stored_policy_sees_each_episode_through_its_own_encoder(tmp_path: Pat
 
 def test_each_episode_has_a_share_of_the_policys_noise(stored_policy: Path):
     """The mean action is 0 and every sample 1 here, so that an action is the share itself."""
-    from agents.record_policy import StoredPolicy
+    from agents.recording.actors import StoredPolicy
 
     def shares(seed: int) -> np.ndarray:
         actor = StoredPolicy(stored_policy, task=TASK, obs="frames", size=16, num_envs=50, seed=seed)
@@ -351,14 +351,21 @@ def children_of(pid: int) -> list[int]:
             command = (path / "cmdline").read_bytes()
         except (OSError, IndexError):
             continue
-        if parent == pid and b"record_worker" in command:
+        if parent == pid and b"recording/worker.py" in command:
             found.append(int(path.name))
     return found
 
 
 def test_no_process_outlives_a_recording(tmp_path: Path):
-    recorded(tmp_path / "d")
-    assert children_of(os.getpid()) == []
+    policy, seen = Follows(), []
+
+    def act(obs: np.ndarray) -> np.ndarray:
+        seen.extend(children_of(os.getpid()))
+        return np.zeros((3, 2))
+
+    policy.act = act  # type: ignore[method-assign]
+    recorded(tmp_path / "d", policy=policy)
+    assert seen and children_of(os.getpid()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -402,7 +409,7 @@ import sys
 sys.path[:0] = [sys.argv[1]]
 import gymnasium
 gymnasium.register("record-test/Stub-v0", entry_point="record_stub:StubEnv")
-from agents.record import record
+from agents.recording.record import record
 record("record-test/Stub-v0", 10**9, "random", sys.argv[2], obs="state", num_envs=4, progress=True)
 """
 

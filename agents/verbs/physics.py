@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from .progress import progress_bar, say
+from ..progress import progress_bar, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Verify:
 
     def run(self) -> int:
         """Judges."""
-        from .verdict import verify
+        from ..report.verdict import verify
 
         report = verify(self.clip, self.out, noise=self.noise)
         verdict = "could be real" if report.plausible else "is not physics"
@@ -62,7 +62,7 @@ class Verifierbench:
         from physics import BenchConfig, run_verifierbench, summary_tables
         from wmenv import atomic
 
-        from .machine import hardware, versions
+        from ..machine import hardware, versions
 
         config = BenchConfig(noise=self.noise, films=self.films, clips=self.clips)
         config = replace(config, tasks=self.tasks) if self.tasks else config
@@ -99,7 +99,7 @@ class Identify:
 
     def run(self) -> int:
         """Identifies."""
-        from .identify import identify_data
+        from ..identify import identify_data
 
         found = identify_data(self.data, self.out, parameters=self.parameters, clips=self.clips)
         for name in self.parameters:
@@ -133,7 +133,7 @@ class Track:
 
     def run(self) -> int:
         """Trains."""
-        from .track import track
+        from ..tracking.track import track
 
         with progress_bar("track") as progress:
             track(self.task, self.out, self.steps, seed=self.seed, residual=self.residual, progress=progress)

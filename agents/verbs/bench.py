@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from .progress import say
+from ..progress import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Bench:
 
     def run(self) -> int:
         """Measures."""
-        from .bench.run import bench
+        from ..bench.run import bench
 
         command = shlex.join(["wmenv", *sys.argv[1:]])
         failed = bench(

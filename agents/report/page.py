@@ -10,8 +10,8 @@ from typing import Any
 
 from . import charts, html
 from .charts import number
-from .report_dreams import Media, clips_section, curve_section, horizon_section, policy_section
-from .report_returns import returns_section, verdict
+from .dreams import Media, clips_section, curve_section, horizon_section, policy_section
+from .returns import returns_section, verdict
 
 
 def write_report(folder: str | Path, report: Mapping[str, Any], media: Media) -> Path:

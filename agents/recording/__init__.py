@@ -1,0 +1,1 @@
+"""Recording real tasks: many environments side by side, whole episodes to the disk."""

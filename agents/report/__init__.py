@@ -1,0 +1,1 @@
+"""Pages and pictures for a person: of the demo, of a tuned model, of a verdict; and what they share."""
