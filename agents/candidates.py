@@ -7,6 +7,7 @@ apart with steps that the loop records anyway, and those show the next model wha
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,9 +49,8 @@ def best_candidate(
     store = EpisodeStore.open(data)
     ends = [*(first[k] for k in range(1, count)), store.num_episodes]
     best = max(range(count), key=lambda k: _mean_return(store, first[k], ends[k]))
-    policy = Policy.load(here / f"policy-{best}")
-    policy.save(here / "policy")
-    return policy
+    shutil.copytree(here / f"policy-{best}", here / "policy", dirs_exist_ok=True)
+    return Policy.load(here / "policy")
 
 
 def _mean_return(store: EpisodeStore, begin: int, end: int) -> float:

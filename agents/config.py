@@ -132,6 +132,7 @@ class DemoConfig:
         preset: Size of the world model.
         behaviour: What acts in the first recording: "random", "random:N", "explore" or "zero".
         rounds: How often recording, training and imagining alternate; from the second on the policy itself acts.
+        policies: How many are dreamed in each round, see `agents.loop`.
         record_steps: Real steps recorded for the world model, all rounds together.
         heldout_steps: Real steps recorded for measuring it, half of them by the trained policy; never learned from.
         imagine_steps: Steps dreamed by PPO, all rounds together.
@@ -144,6 +145,7 @@ class DemoConfig:
     preset: str = "tiny"
     behaviour: str = "explore"
     rounds: int = 3
+    policies: int = 4
     record_steps: int = 12_000
     heldout_steps: int = 3_000
     imagine_steps: int = 240_000
@@ -156,10 +158,20 @@ class DemoConfig:
         Raises:
             InputError: A field is out of range.
         """
-        for name in ("rounds", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
+        for name in ("rounds", "policies", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
             ranges.check_whole(name, getattr(self, name), 2 if name == "heldout_steps" else 1)
-        if min(self.record_steps, self.imagine_steps) < self.rounds:
-            raise InputError(f"rounds: expected at most a round a step, got {self.rounds}")
+        if min(self.each_record_steps, self.each_imagine_steps) < 1:
+            raise InputError(f"rounds: expected at most one for each policy's step, got {self.rounds}")
+
+    @property
+    def each_record_steps(self) -> int:
+        """Real steps of each recording; policies that share them are also recorded after the last round."""
+        return self.record_steps // (self.rounds + (self.policies > 1))
+
+    @property
+    def each_imagine_steps(self) -> int:
+        """Dreamed steps of each round and policy."""
+        return self.imagine_steps // (self.rounds * self.policies)
 
 
 REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learning_rate=3e-4)

@@ -86,7 +86,8 @@ def demo(
         KeyboardInterrupt: After saving what was under way.
     """
     config = config or DemoConfig()
-    check_plan(config.task, config.preset, config.behaviour)  # before an earlier demo is deleted
+    plan = (config.task, config.preset, config.behaviour, config.each_record_steps, config.policies)
+    check_plan(*plan)  # before an earlier demo is deleted
     out = prepare(Path(out))
     ppo = ppo or ImagineConfig()
     seed, task = config.seed, config.task
@@ -123,11 +124,12 @@ def demo(
         "preset": config.preset,
         "behaviour": config.behaviour,
         "rounds": [_round(done) for done in rounds],
+        "policies": config.policies,
         "returns": {name: _arm(result) for name, result in arms.items()}
         | {"real_equal_policy_steps": stored_arm(task, config.obs, "real_equal_policy_steps")},
         "dream_return": _arm(dreamed),
         "real_steps": store.num_steps,
-        "policy_steps": policy.config.steps,
+        "policy_steps": rounds[-1].policy_steps,
         "heldout_steps": heldout.num_steps,
         "dream_horizon": dream_options(model, ppo)["horizon"],
         "speed": speed,
@@ -153,8 +155,9 @@ def _learn(
         config.task,
         out,
         rounds=config.rounds,
-        record_steps=config.record_steps // config.rounds,
-        imagine_steps=config.imagine_steps // config.rounds,
+        record_steps=config.each_record_steps,
+        imagine_steps=config.each_imagine_steps,
+        policies=config.policies,
         obs=config.obs,
         preset=config.preset,
         behaviour=config.behaviour,
@@ -254,10 +257,10 @@ def _curve(folders: Sequence[Path]) -> dict[str, list[float]]:
 
 def _commands(config: DemoConfig, out: Path) -> list[str]:
     seed = f" --seed {config.seed}" if config.seed else ""
-    if config.rounds > 1:
-        each = f"--record-steps {config.record_steps // config.rounds} --imagine-steps"
+    if config.rounds > 1 or config.policies > 1:
+        each = f"--record-steps {config.each_record_steps} --imagine-steps {config.each_imagine_steps}"
         return [
-            f"wmenv loop {config.task} --rounds {config.rounds} {each} {config.imagine_steps // config.rounds} "
+            f"wmenv loop {config.task} --rounds {config.rounds} --policies {config.policies} {each} "
             f"--behaviour {config.behaviour} --obs {config.obs} --preset {config.preset} --out {out}/loop{seed}"
         ]
     obs = "" if config.obs == "frames" else f" --obs {config.obs}"

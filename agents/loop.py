@@ -113,10 +113,7 @@ def loop(
         ("policies", policies),
     ):
         ranges.check_whole(name, value, 1)
-    check_plan(task, preset, behaviour)
-    if policies > 1 and record_steps < policies * NUM_ENVS:
-        least = f"at least {policies * NUM_ENVS} for {policies} policies to share"
-        raise InputError(f"record_steps: expected {least}, got {record_steps}")
+    check_plan(task, preset, behaviour, record_steps, policies)
     sitting = _Sitting(
         task=task,
         out=Path(out),
@@ -144,11 +141,11 @@ def loop(
     return results
 
 
-def check_plan(task: str, preset: str | presets.Preset, behaviour: str) -> None:
+def check_plan(task: str, preset: str | presets.Preset, behaviour: str, record_steps: int, policies: int) -> None:
     """Refuses what only a later stage would find out, before anything is recorded or deleted.
 
     Raises:
-        InputError: There is no such preset or behaviour.
+        InputError: There is no such preset or behaviour, or there is too little to share.
         TaskError: There is no such task.
     """
     if not isinstance(preset, presets.Preset):
@@ -157,6 +154,9 @@ def check_plan(task: str, preset: str | presets.Preset, behaviour: str) -> None:
         if behaviour.partition(":")[0] != "random":
             raise InputError(f"behaviour: expected random, random:N, explore or zero, got {behaviour!r}")
         parse_repeat(behaviour)
+    if policies > 1 and record_steps < policies * NUM_ENVS:
+        least = f"at least {policies * NUM_ENVS} for {policies} policies to share"
+        raise InputError(f"record_steps: expected {least}, got {record_steps}")
     make_task(task, None).close()
 
 

@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 
+from physics.clips.real import record_clips
 from physics.estimator import StateEstimator
 from physics.estimator.build import film
 from physics.estimator.held_out import Film, measure
 from physics.estimator.scenes import Scene
 from physics.estimator.training import disturbed
-from physics.real_clips import record_clips
 
 from .common import Value, rate, write
 

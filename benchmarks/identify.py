@@ -12,11 +12,11 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from physics.control_model import control_model
+from physics.clips.noise import add_noise, spread_of
+from physics.clips.real import record_clips
 from physics.identify import PARAMETERS, identify
-from physics.noise import add_noise, spread_of
-from physics.real_clips import record_clips
-from physics.simulator import Simulator
+from physics.mechanics.control_model import control_model
+from physics.mechanics.simulator import Simulator
 from physics.worlds import ensemble
 from physics.worlds.data import DATA_WORLD
 

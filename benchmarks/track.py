@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from agents.tracking.learned import LearnedTracker
 from agents.tracking.track import TEST_SEED, rivals, summary, timed
 from physics import MotionClip, Tracker, record_clips, task_ids
-from physics.control_model import control_model
+from physics.mechanics.control_model import control_model
 
 from .common import Value, write
 

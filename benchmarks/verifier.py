@@ -15,10 +15,10 @@ from typing import Any
 
 from benchmarks.common import write
 from physics import MotionClip, MotionVerifier, record_clips
-from physics.clip_batch import ClipBatch
-from physics.control_model import control_model
-from physics.measure import signal_functions
+from physics.clips.batch import ClipBatch
+from physics.mechanics.control_model import control_model
 from physics.signals import innovation, replay_errors, tracking_error
+from physics.verifier.measure import signal_functions
 
 TASKS = ("wmenv/InvertedPendulum-v0", "wmenv/Hopper-v0", "wmenv/HalfCheetah-v0")
 CLIPS, FRAMES = 64, 32

@@ -1,25 +1,19 @@
 """physics: real tasks in MuJoCo with fast cameras, and what is measured on them."""
 
-from .graphics import choose_backend
+from .drawing.graphics import choose_backend
 
 choose_backend()  # MuJoCo reads MUJOCO_GL once, when it is first imported
 
-from .calibrate import calibrate  # noqa: E402
-from .calibration import Calibration  # noqa: E402
-from .camera import Camera, Ground  # noqa: E402
-from .clip import MotionClip  # noqa: E402
-from .control_model import ControlModel  # noqa: E402
-from .dream_verifier import DreamVerifier  # noqa: E402
+from .clips.clip import MotionClip  # noqa: E402
+from .clips.film import film  # noqa: E402
+from .clips.from_states import clips_of_states  # noqa: E402
+from .clips.real import record_clips  # noqa: E402
+from .clips.state_motion import StateMotion  # noqa: E402
+from .drawing.camera import Camera, Ground  # noqa: E402
 from .errors import ClipError, TaskError  # noqa: E402
 from .estimator import StateEstimator, train_estimator  # noqa: E402
-from .film import film  # noqa: E402
-from .frame_verifier import FrameVerifier  # noqa: E402
 from .identify import Identified, identify  # noqa: E402
-from .measure import SIGNALS  # noqa: E402
-from .real_clips import record_clips  # noqa: E402
-from .report import PhysicsReport  # noqa: E402
-from .state_clips import clips_of_states  # noqa: E402
-from .state_motion import StateMotion  # noqa: E402
+from .mechanics.control_model import ControlModel  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
 from .tracker import (  # noqa: E402
     Ahead,
@@ -33,7 +27,13 @@ from .tracker import (  # noqa: E402
     TrackResult,
     track_clips,
 )
-from .verifier import MotionVerifier  # noqa: E402
+from .verifier.calibrate import calibrate  # noqa: E402
+from .verifier.calibration import Calibration  # noqa: E402
+from .verifier.dreams import DreamVerifier  # noqa: E402
+from .verifier.frames import FrameVerifier  # noqa: E402
+from .verifier.measure import SIGNALS  # noqa: E402
+from .verifier.report import PhysicsReport  # noqa: E402
+from .verifier.verifier import MotionVerifier  # noqa: E402
 from .verifierbench import BenchConfig, phys_err, run_verifierbench, summary_rows, summary_tables  # noqa: E402
 from .world import World  # noqa: E402
 from .worlds import ensemble  # noqa: E402

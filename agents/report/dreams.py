@@ -220,7 +220,7 @@ def curve_section(report: Mapping[str, Any]) -> str:
     real = report.get("real_learning_curve") or {}
     if not lines:
         return ""
-    chart = charts.line_chart(lines, x_label="dreamed steps", y_label="return of a dreamed episode")
+    chart = charts.line_chart(lines, x_label="dreamed steps of the policy", y_label="return of a dreamed episode")
     page = (
         "<h2>How did it learn?</h2>\n<p>The return of the dreamed episodes while PPO learned in them. A dreamed "
         f"episode is cut after {report['dream_horizon']} steps and may begin at any recorded moment, so these numbers "
@@ -242,10 +242,16 @@ def curve_section(report: Mapping[str, Any]) -> str:
 
 def _rounds(report: Mapping[str, Any]) -> str:
     """What each round's policy reached on the real task."""
+    chosen = (
+        f" In each round {report['policies']} policies learned like this, from as many seeds; the one that did best in "
+        "its share of the next recording went on, and is the one drawn."
+        if report["policies"] > 1
+        else ""
+    )
     if len(report["rounds"]) < 2:
-        return ""
+        return chosen
     reached = [f"{number(done['mean'])} after {done['real_steps']:,} real steps" for done in report["rounds"]]
-    return f" On the real task each round's policy reached, in turn: {', '.join(reached)}."
+    return f"{chosen} On the real task each round's policy reached, in turn: {', '.join(reached)}."
 
 
 def _trend(returns: Sequence[float]) -> str:

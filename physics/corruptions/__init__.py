@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
 from ..errors import ClipError
 from . import actions, objects, states, unlisted, worlds
 from .core import Batched, Corruption

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
 from .core import Generators, each, edited
 from .structure import Robot
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import control_model
+from ..clips.clip import MotionClip
 from ..errors import ClipError
+from ..mechanics.control_model import control_model
 from .structure import Robot, robot_of
 
 Array = NDArray[np.float64]

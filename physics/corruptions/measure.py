@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import control_model
-from ..noise import LEAST_SPREAD, Spread
+from ..clips.clip import MotionClip
+from ..clips.noise import LEAST_SPREAD, Spread
+from ..mechanics.control_model import control_model
 from .structure import robot_of
 
 Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
 from .core import each, edited, middle_frame
 from .structure import Robot, Tree
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
 from .core import each, edited, middle_frame, moved, stands
 from .structure import Robot
 

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
 from .actions import partner
 from .core import Generators, each, edited, moved, stands
 from .states import at_speed

@@ -12,9 +12,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import control_model
-from ..simulator import Simulator
+from ..clips.clip import MotionClip
+from ..mechanics.control_model import control_model
+from ..mechanics.simulator import Simulator
 from ..world import as_world
 from .core import Generators, edited
 from .structure import Robot

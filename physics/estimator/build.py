@@ -12,8 +12,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..real_clips import record_clips
+from ..clips.clip import MotionClip
+from ..clips.real import record_clips
 from .codes import PoseCode, parts_of
 from .colours import ColourMoments, ground_of
 from .errors import EstimatorError

@@ -16,8 +16,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera
-from ..tangent import Tangent
+from ..drawing.camera import Camera
+from ..mechanics.tangent import Tangent
 from .attitude import continuous, matrix, quaternion
 from .errors import EstimatorError
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ..clip import MotionClip
-from ..control_model import control_model
+from ..clips.clip import MotionClip
 from ..errors import ClipError
 from ..files import write_bytes
+from ..mechanics.control_model import control_model
 from .codes import PoseCode
 from .colours import ColourMoments
 from .errors import EstimatorError

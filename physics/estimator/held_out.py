@@ -13,8 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..tangent import Tangent
+from ..clips.clip import MotionClip
+from ..mechanics.tangent import Tangent
 from .motion import position_error
 
 if TYPE_CHECKING:

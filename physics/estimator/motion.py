@@ -16,7 +16,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tangent import Tangent
+from ..mechanics.tangent import Tangent
 from .errors import EstimatorError
 
 Array = NDArray[np.float64]

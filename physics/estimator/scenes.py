@@ -11,9 +11,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera
-from ..control_model import control_model
-from ..render import Renderer, paint
+from ..drawing.camera import Camera
+from ..drawing.render import Renderer, paint
+from ..mechanics.control_model import control_model
 from ..tasks.fit_camera import fitted_camera
 from ..tasks.registry import find_spec
 

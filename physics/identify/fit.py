@@ -21,10 +21,10 @@ import numpy as np
 from mujoco import minimize
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import ControlModel, control_model
+from ..clips.clip import MotionClip
 from ..errors import TaskError
-from ..tangent import Tangent
+from ..mechanics.control_model import ControlModel, control_model
+from ..mechanics.tangent import Tangent
 from ..world import LARGEST, SMALLEST_MASS, World
 from ..worlds.copies import replay
 from .windows import Windows, cut

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import ControlModel
+from ..clips.clip import MotionClip
 from ..errors import ClipError
-from ..tangent import Tangent
+from ..mechanics.control_model import ControlModel
+from ..mechanics.tangent import Tangent
 
 Array = NDArray[np.float64]
 

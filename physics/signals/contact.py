@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
-from ..windows import over_windows
+from ..clips.batch import ClipBatch
+from ..clips.windows import over_windows
 from .momentum import floats, mean_force
 
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
-from ..forward import forward
-from ..windows import over_windows
+from ..clips.batch import ClipBatch
+from ..clips.windows import over_windows
+from ..mechanics.forward import forward
 
 Array = NDArray[np.float64]
 WINDOW = 8  # control steps

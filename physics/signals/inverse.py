@@ -13,9 +13,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
-from ..control_model import ControlModel
-from ..windows import over_windows
+from ..clips.batch import ClipBatch
+from ..clips.windows import over_windows
+from ..mechanics.control_model import ControlModel
 
 Array = NDArray[np.float64]
 

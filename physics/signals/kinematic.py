@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
-from ..windows import over_windows
+from ..clips.batch import ClipBatch
+from ..clips.windows import over_windows
 
 Array = NDArray[np.float64]
 WINDOW = 4  # control steps: errors of positions are divided by so long a time

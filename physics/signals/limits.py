@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
+from ..clips.batch import ClipBatch
 
 Array = NDArray[np.float64]
 

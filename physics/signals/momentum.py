@@ -12,8 +12,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import NEAR, ClipBatch
-from ..windows import over_any, over_windows
+from ..clips.batch import NEAR, ClipBatch
+from ..clips.windows import over_any, over_windows
 
 Array = NDArray[np.float64]
 WINDOW = 8  # control steps

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
-from ..control_model import ControlModel
-from ..simulator import Simulator
+from ..clips.batch import ClipBatch
+from ..mechanics.control_model import ControlModel
+from ..mechanics.simulator import Simulator
 
 Array = NDArray[np.float64]
 HORIZONS = (1, 4, 8)  # control steps of plain replays

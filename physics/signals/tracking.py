@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip_batch import ClipBatch
-from ..kinematics import body_centres
+from ..clips.batch import ClipBatch
+from ..mechanics.kinematics import body_centres
 
 Array = NDArray[np.float64]
 LOST = 10.0  # m; farther than this says no more

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from ..drawing.graphics import APT_LINE
 from ..errors import TaskError
-from ..graphics import APT_LINE
 from ..messages import route_messages
 from ..world import World
 from .simulation import Outcome

@@ -11,9 +11,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from ..camera import Camera
+from ..drawing.camera import Camera
+from ..drawing.render import Renderer, check_size
 from ..errors import TaskError
-from ..render import Renderer, check_size
 from ..world import World, as_world
 from .coordinates import Coordinate, StateReader, coordinates_of
 from .fit_camera import fitted_camera

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from ..camera import Camera, Ground
+from ..drawing.camera import Camera, Ground
 
 FIELD = 2.2  # field of view in units of the model's extent: the robot and some room around it
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium
 
-from ..camera import Camera
+from ..drawing.camera import Camera
 from ..errors import TaskError
 from .env import TaskEnv
 from .mjcf_check import check_mjcf

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..camera import Camera
+from ..drawing.camera import Camera
 
 Bound = tuple[float, float]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..camera import BLUE, CYAN, GREEN, MAGENTA, ORANGE, RED, WHITE, YELLOW, Camera, Ground
+from ..drawing.camera import BLUE, CYAN, GREEN, MAGENTA, ORANGE, RED, WHITE, YELLOW, Camera, Ground
 from .spec import TaskSpec
 
 STEPS = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..camera import BLACK, BLUE, CYAN, GREEN, LIGHT_GREY, MAGENTA, ORANGE, RED, WHITE, Camera, Colour
+from ..drawing.camera import BLACK, BLUE, CYAN, GREEN, LIGHT_GREY, MAGENTA, ORANGE, RED, WHITE, Camera, Colour
 from .spec import TaskSpec
 
 BROWN: Colour = (0.34, 0.26, 0.18)

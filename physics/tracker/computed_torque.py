@@ -15,9 +15,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
-from ..simulator import Simulator
-from ..tangent import Tangent
+from ..mechanics.control_model import ControlModel
+from ..mechanics.simulator import Simulator
+from ..mechanics.tangent import Tangent
 from .least_squares import box_least_squares
 from .reference import LARGEST, Ahead
 

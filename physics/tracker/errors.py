@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
-from ..kinematics import body_states
+from ..mechanics.control_model import ControlModel
+from ..mechanics.kinematics import body_states
 from .reference import LARGEST
 
 Array = NDArray[np.float64]

@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
-from ..tangent import Tangent
+from ..mechanics.control_model import ControlModel
+from ..mechanics.tangent import Tangent
 from .reference import Ahead
 
 Array = NDArray[np.float64]

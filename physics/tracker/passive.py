@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
+from ..mechanics.control_model import ControlModel
 from .reference import Ahead
 
 Array = NDArray[np.float64]

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import control_model
-from ..simulator import Simulator
+from ..clips.clip import MotionClip
+from ..mechanics.control_model import control_model
+from ..mechanics.simulator import Simulator
 from .computed_torque import ComputedTorque
 from .errors import body_errors
 from .features import Features

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
-from ..tangent import Tangent
+from ..mechanics.control_model import ControlModel
+from ..mechanics.tangent import Tangent
 
 Array = NDArray[np.float64]
 LARGEST = 1e6

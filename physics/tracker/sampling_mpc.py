@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
-from ..simulator import Simulator
+from ..mechanics.control_model import ControlModel
+from ..mechanics.simulator import Simulator
 from .computed_torque import ComputedTorque, StateError
 from .reference import Ahead
 

@@ -12,10 +12,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..control_model import ControlModel, control_model
+from ..clips.clip import MotionClip
 from ..errors import ClipError
-from ..simulator import Simulator
+from ..mechanics.control_model import ControlModel, control_model
+from ..mechanics.simulator import Simulator
 from ..world import World
 from .computed_torque import ComputedTorque
 from .errors import BodyErrors, body_errors

@@ -20,9 +20,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
-from ..clip_batch import NO_GROUND, ClipBatch
-from ..control_model import control_model
+from ..clips.batch import NO_GROUND, ClipBatch
+from ..clips.clip import MotionClip
+from ..mechanics.control_model import control_model
 from ..signals import range_excess, skate
 from ..signals.inverse import motor_limits
 

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibrate import SHIPPED_NOISE, SHIPPED_TASKS
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
+from ..clips.real import record_clips
 from ..corruptions import CORRUPTIONS, UNLISTED, corrupt, departure
 from ..errors import ClipError, TaskError
 from ..files import write_bytes
-from ..real_clips import record_clips
-from ..report import PhysicsReport
 from ..tasks import task_ids
+from ..verifier import shipped
+from ..verifier.report import PhysicsReport
 from .baselines import baseline_scores
 from .scores import auroc, false_alarms_at
 from .sight import FILMS, sight_of
@@ -54,8 +54,8 @@ class BenchConfig:
         TaskError: There is no such task.
     """
 
-    tasks: tuple[str, ...] = SHIPPED_TASKS
-    noise: tuple[float, ...] = SHIPPED_NOISE
+    tasks: tuple[str, ...] = shipped.TASKS
+    noise: tuple[float, ...] = shipped.NOISE
     films: tuple[str, ...] = ()
     clips: int = 64
     frames: int = 32

@@ -8,12 +8,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clip import MotionClip
+from ..clips.clip import MotionClip
+from ..clips.noise import Spread, add_noise
 from ..estimator import StateEstimator
-from ..frame_verifier import FrameVerifier, read_films
-from ..noise import Spread, add_noise
-from ..report import PhysicsReport
-from ..verifier import MotionVerifier
+from ..verifier.frames import FrameVerifier, read_films
+from ..verifier.report import PhysicsReport
+from ..verifier.verifier import MotionVerifier
 
 Array = NDArray[np.float64]
 FILMS = "frames"

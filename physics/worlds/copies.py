@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control_model import ControlModel
 from ..errors import TaskError
-from ..simulator import Rollout, Simulator
+from ..mechanics.control_model import ControlModel
+from ..mechanics.simulator import Rollout, Simulator
 from ..world import LARGEST, SMALLEST_MASS, World
 
 Array = NDArray[np.float64]

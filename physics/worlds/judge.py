@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import mujoco
 
-from ..control_model import ControlModel, control_model
+from ..mechanics.control_model import ControlModel, control_model
 from ..world import World
 
 JUDGE_WORLD = World(mass=0.92, friction=1.15, damping=0.85, gear=1.06)

@@ -22,7 +22,14 @@ def run(tmp_path_factory, quick):
         patch.setitem(PRESETS, "quick", quick)
         out = tmp_path_factory.mktemp("demo")
         config = DemoConfig(
-            preset="quick", record_steps=200, heldout_steps=60, imagine_steps=512, rounds=2, episodes=3, seed=1
+            preset="quick",
+            record_steps=200,
+            heldout_steps=60,
+            imagine_steps=512,
+            rounds=2,
+            policies=2,
+            episodes=3,
+            seed=1,
         )
         ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20)
         report = demo(out, config=config, ppo=ppo, progress=False)
@@ -41,7 +48,12 @@ def test_report_json_holds_what_was_promised(run):
     errors = report["horizon_error"]
     assert len(errors["horizons"]) == len(errors["dream"]) == len(errors["copy_last"]) == len(errors["linear"]) > 0
     assert {"record", "train", "imagine", "evaluate", "baseline", "measure", "total"} == set(report["wall_seconds"])
-    assert 200 <= report["real_steps"] < 210 and report["policy_steps"] == 512 and report["peak_memory_gib"] > 0.1
+    assert (
+        198 <= report["real_steps"] < 220
+        and report["policy_steps"] == 512
+        and report["policies"] == 2
+        and report["peak_memory_gib"] > 0.1
+    )
     assert {"python", "torch", "mujoco"} <= set(report["versions"])
 
 
@@ -49,7 +61,7 @@ def test_the_artefacts_lie_where_they_should(run):
     out, _ = run
     assert {"data", "model", "policy", "report.json", "report.html"} <= {path.name for path in out.iterdir()}
     assert Policy.load(out / "policy").config.trained_on == "dream"
-    assert Policy.load(out / "policy_real").config.steps <= 210
+    assert Policy.load(out / "policy_real").config.steps <= 220
     page = (out / "report.html").read_text()
     assert page.count("<video") == 3 and page.count("<img") >= 2
 
@@ -60,7 +72,9 @@ def test_the_table_names_every_policy(run):
         assert words in text
 
 
-@pytest.mark.parametrize("wrong", [{"task": "wmenv/No-v0"}, {"preset": "huge"}, {"behaviour": "random:0"}])
+@pytest.mark.parametrize(
+    "wrong", [{"task": "wmenv/No-v0"}, {"preset": "huge"}, {"behaviour": "random:0"}, {"record_steps": 99}]
+)
 def test_a_demo_that_cannot_run_leaves_the_one_before(tmp_path, wrong):
     prepare(tmp_path)
     (tmp_path / "report.json").write_text("{}")

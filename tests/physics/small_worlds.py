@@ -9,9 +9,9 @@ from tempfile import mkdtemp
 import numpy as np
 
 from physics import register_task
-from physics.clip import MotionClip
-from physics.clip_batch import ClipBatch
-from physics.control_model import control_model
+from physics.clips.batch import ClipBatch
+from physics.clips.clip import MotionClip
+from physics.mechanics.control_model import control_model
 
 GRAVITY = 9.81
 DT = 0.01

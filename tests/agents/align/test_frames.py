@@ -11,7 +11,7 @@ import pytest
 import physics
 from agents.align import AlignConfig, align
 from agents.recording.record import record
-from physics.frame_verifier import read_films
+from physics.verifier.frames import read_films
 from wmenv import InputError, WorldModel, presets
 from wmenv.train import train
 

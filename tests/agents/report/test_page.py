@@ -36,6 +36,7 @@ def _report(**changes):
         "seed": 3,
         "modality": "frames",
         "behaviour": "random",
+        "policies": 1,
         "rounds": [{"real_steps": 100, "policy_steps": 300, "mean": 1.0, "sem": 0.1, "episodes": 3}],
         "returns": {
             "random": _arm(5.0),

@@ -9,8 +9,8 @@ import gymnasium
 import pytest
 
 import physics
-from physics.clip import MotionClip
-from physics.real_clips import record_clips
+from physics.clips.clip import MotionClip
+from physics.clips.real import record_clips
 from physics.tasks import registry
 
 SCENE = """

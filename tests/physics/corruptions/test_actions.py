@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from physics.clip import MotionClip
+from physics.clips.clip import MotionClip
 from physics.corruptions import corrupt
 
 Record = Callable[..., list[MotionClip]]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from physics.clip import MotionClip
-from physics.control_model import control_model
+from physics.clips.clip import MotionClip
 from physics.corruptions import CORRUPTIONS, UNLISTED, corrupt
 from physics.corruptions.core import Corruption
 from physics.corruptions.limbs import leg_pairs
 from physics.corruptions.structure import robot_of
 from physics.errors import ClipError
+from physics.mechanics.control_model import control_model
 
 Record = Callable[..., list[MotionClip]]
 EVERY = {**CORRUPTIONS, **UNLISTED}

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from physics.clip import MotionClip
-from physics.control_model import control_model
+from physics.clips.clip import MotionClip
+from physics.clips.noise import Spread, add_noise, spread_of
 from physics.corruptions import changes, corrupt, departure
 from physics.errors import ClipError
-from physics.noise import Spread, add_noise, spread_of
-from physics.tangent import Tangent
+from physics.mechanics.control_model import control_model
+from physics.mechanics.tangent import Tangent
 
 Record = Callable[..., list[MotionClip]]
 

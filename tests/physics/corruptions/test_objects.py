@@ -8,11 +8,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from physics.clip import MotionClip
-from physics.control_model import control_model
+from physics.clips.clip import MotionClip
 from physics.corruptions import corrupt
 from physics.corruptions.structure import robot_of
-from physics.tangent import Tangent
+from physics.mechanics.control_model import control_model
+from physics.mechanics.tangent import Tangent
 
 Record = Callable[..., list[MotionClip]]
 

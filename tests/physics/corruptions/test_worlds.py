@@ -8,12 +8,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from physics.clip import MotionClip
-from physics.control_model import control_model
+from physics.clips.clip import MotionClip
+from physics.clips.real import record_clips
 from physics.corruptions import corrupt
 from physics.corruptions.worlds import resimulate
-from physics.real_clips import record_clips
-from physics.tangent import Tangent
+from physics.mechanics.control_model import control_model
+from physics.mechanics.tangent import Tangent
 
 STEP, SKIP, FRAMES = 0.002, 5, 25
 CART, SLOW, BALL, BLOCK = 0, 1, 2, 8  # in qvel

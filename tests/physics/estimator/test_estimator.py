@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from physics.clips.real import record_clips
 from physics.estimator import EstimatorError, StateEstimator, train_estimator
 from physics.estimator.readers import Reader
 from physics.estimator.scenes import Scene
-from physics.real_clips import record_clips
 
 PENDULUM = "wmenv/InvertedPendulum-v0"
 RED = (1.0, 0.15, 0.1)

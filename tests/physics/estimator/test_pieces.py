@@ -8,15 +8,15 @@ import mujoco
 import numpy as np
 import pytest
 
-from physics.control_model import control_model
+from physics.clips.real import record_clips
 from physics.estimator.codes import Part, PoseCode, parts_of
 from physics.estimator.colours import ColourMoments, ground_of
 from physics.estimator.motion import MOST_SIGMAS, WINDOW, fit_filter
 from physics.estimator.readers import read_all
 from physics.estimator.scenes import Scene, spread_poses
 from physics.estimator.training import Fit, disturbed, fit_reader
-from physics.real_clips import record_clips
-from physics.tangent import Tangent
+from physics.mechanics.control_model import control_model
+from physics.mechanics.tangent import Tangent
 
 PENDULUM = "wmenv/InvertedPendulum-v0"
 RED = (1.0, 0.15, 0.1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from physics.clips.real import record_clips
 from physics.estimator import StateEstimator
 from physics.estimator.build import film
 from physics.estimator.estimator import SHIPPED
 from physics.estimator.held_out import measure
 from physics.estimator.scenes import Scene
-from physics.real_clips import record_clips
 
 SLACK = 3.0  # four clips are few
 

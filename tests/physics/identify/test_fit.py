@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from physics import ClipError, MotionClip, TaskError, World, record_clips
+from physics.clips.noise import add_noise, spread_of
 from physics.identify import identify
-from physics.noise import add_noise, spread_of
 from physics.worlds.data import DATA_WORLD
 
 PENDULUM, REACHER, CHEETAH = "wmenv/InvertedPendulum-v0", "wmenv/Reacher-v0", "wmenv/HalfCheetah-v0"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from physics import signals
-from physics.clip import MotionClip
-from physics.control_model import control_model
+from physics.clips.clip import MotionClip
+from physics.mechanics.control_model import control_model
+from physics.mechanics.simulator import Simulator
 from physics.signals.momentum import cone_distance, floats
 from physics.signals.replay import window_starts
-from physics.simulator import Simulator
 from tests.physics.small_worlds import DT, GRAVITY, batch, falling_ball, free_clip, scene, sliding_block
 
 

@@ -6,8 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from physics.control_model import ControlModel, control_model
-from physics.real_clips import record_clips
+from physics.clips.real import record_clips
+from physics.mechanics.control_model import ControlModel, control_model
 from physics.tracker import ComputedTorque, Features, Practice, body_errors
 from physics.tracker.computed_torque import levers
 from physics.tracker.least_squares import box_least_squares

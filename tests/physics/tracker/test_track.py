@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from physics.clip import MotionClip
-from physics.control_model import control_model
+from physics.clips.clip import MotionClip
+from physics.clips.real import random_actions, record_clips
 from physics.errors import ClipError
-from physics.real_clips import random_actions, record_clips
-from physics.simulator import Simulator
+from physics.mechanics.control_model import control_model
+from physics.mechanics.simulator import Simulator
 from physics.tracker import ComputedTorque, Passive, SamplingMPC, track_clips, track_states
 from physics.tracker.reference import LARGEST
 from physics.tracker.track import CHUNK

@@ -18,8 +18,8 @@ from physics import (
     summary_rows,
     summary_tables,
 )
-from physics import verifier as verifier_module
-from physics.calibrate import SEED
+from physics.verifier import verifier as verifier_module
+from physics.verifier.shipped import SEED
 from physics.verifierbench import run as run_module
 from physics.verifierbench.scores import auroc, false_alarms_at
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from physics import TaskError, World, record_clips
-from physics.control_model import control_model
-from physics.simulator import Simulator
+from physics.mechanics.control_model import control_model
+from physics.mechanics.simulator import Simulator
 from physics.worlds import consensus, ensemble, replay
 
 TASK = "wmenv/InvertedPendulum-v0"

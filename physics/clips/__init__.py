@@ -1,0 +1,1 @@
+"""Motions to be judged: clips of states and actions, where they come from, and what is derived from them once."""
