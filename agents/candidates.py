@@ -20,7 +20,12 @@ LOG_NAME = "candidates.jsonl"
 
 
 def best_candidate(
-    here: Path, count: int, data: Path, imagine: Callable[[int, Path], object], record: Callable[[int, Path], object]
+    here: Path,
+    count: int,
+    data: Path,
+    imagine: Callable[[int, Path], object],
+    record: Callable[[int, Path], object],
+    incumbent: Path | None,
 ) -> Policy:
     """Dreams `count` policies, records each, and keeps the one of the highest mean return as `here / "policy"`.
 
@@ -32,24 +37,26 @@ def best_candidate(
         data: Folder of the data set.
         imagine: Called as imagine(k, folder): dreams candidate k and stores it there.
         record: Called as record(k, folder) after it: records what is still missing of its share.
+        incumbent: The policy that came from the round before, recorded as candidate `count`; None in the first round.
 
     Returns:
         The best, by what the recording shows; episodes that its end cut off count as they are, for all alike.
     """
     first = {row["candidate"]: row["first_episode"] for row in read_rows(here / LOG_NAME)}
-    for k in range(count):
-        folder = here / f"policy-{k}"
+    folders = [here / f"policy-{k}" for k in range(count)] + ([incumbent] if incumbent else [])
+    for k, folder in enumerate(folders):
         if k not in first:
-            imagine(k, folder)
+            if folder != incumbent:
+                imagine(k, folder)
             first[k] = EpisodeStore.open(data).num_episodes
             log = JsonlWriter(here / LOG_NAME)
             log.write({"candidate": k, "first_episode": first[k]}, {})
             log.close()
         record(k, folder)
     store = EpisodeStore.open(data)
-    ends = [*(first[k] for k in range(1, count)), store.num_episodes]
-    best = max(range(count), key=lambda k: _mean_return(store, first[k], ends[k]))
-    shutil.copytree(here / f"policy-{best}", here / "policy", dirs_exist_ok=True)
+    ends = [*(first[k] for k in range(1, len(folders))), store.num_episodes]
+    best = max(range(len(folders)), key=lambda k: _mean_return(store, first[k], ends[k]))
+    shutil.copytree(folders[best], here / "policy", dirs_exist_ok=True)
     return Policy.load(here / "policy")
 
 

@@ -169,9 +169,7 @@ def _learn(
     )
     for name in ("model", "policy"):
         shutil.copytree(getattr(rounds[-1], name), out / name)
-    policy = Policy.load(out / "policy")
-    assert policy.model is not None
-    return rounds, policy.model, policy
+    return rounds, load_model(out / "model"), Policy.load(out / "policy")
 
 
 def prepare(out: Path) -> Path:
@@ -251,8 +249,10 @@ def _round(done: Round) -> dict[str, Any]:
 
 
 def _curve(folders: Sequence[Path]) -> dict[str, list[float]]:
+    """Over the steps that the last policy has learned for; where an earlier one went on, its record is met again."""
     rows = [row for folder in folders for row in read_rows(folder / RECORD_NAME) if "rollout/ep_rew_mean" in row]
-    return {"steps": [row["steps"] for row in rows], "returns": [row["rollout/ep_rew_mean"] for row in rows]}
+    curve = dict(sorted((row["steps"], row["rollout/ep_rew_mean"]) for row in rows))
+    return {"steps": list(curve), "returns": list(curve.values())}
 
 
 def _commands(config: DemoConfig, out: Path) -> list[str]:

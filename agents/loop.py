@@ -85,8 +85,9 @@ def loop(
         rounds: How many in all.
         record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
         imagine_steps: Steps dreamed in each, by each policy.
-        policies: How many are dreamed in each round, from as many seeds. Several share the next recording, and the one
-            with the best episodes there goes on; the last round is then followed by a recording that only chooses.
+        policies: How many are dreamed in each round, from as many seeds. Several share the next recording with the one
+            from which they began, and that with the best episodes there goes on; so the last round, too, is followed by
+            a recording, which only chooses.
         obs: "frames" or "state".
         preset: Size of the world model.
         behaviour: What acts in round 0: "random", "random:N", "explore" or "zero".
@@ -154,8 +155,8 @@ def check_plan(task: str, preset: str | presets.Preset, behaviour: str, record_s
         if behaviour.partition(":")[0] != "random":
             raise InputError(f"behaviour: expected random, random:N, explore or zero, got {behaviour!r}")
         parse_repeat(behaviour)
-    if policies > 1 and record_steps < policies * NUM_ENVS:
-        least = f"at least {policies * NUM_ENVS} for {policies} policies to share"
+    if policies > 1 and record_steps < (policies + 1) * NUM_ENVS:
+        least = f"at least {(policies + 1) * NUM_ENVS} for {policies} policies and the one before to share"
         raise InputError(f"record_steps: expected {least}, got {record_steps}")
     make_task(task, None).close()
 
@@ -203,13 +204,15 @@ class _Sitting:
                 self.data,
                 lambda k, into: self._dream(number, model, init, into, candidate=k),
                 lambda k, actor: self._record_share(number, k, actor),
+                init,
             )
         with (
             self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
             progress_bar(f"evaluate, round {number}", "episodes", wanted=self.progress) as show,
         ):
             score = evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
-        dreamed = self.policies * (policy.config.steps - (Policy.load(init).config.steps if init else 0))
+        new = Policy.load(here / ("policy" if self.policies == 1 else "policy-0"))
+        dreamed = self.policies * (new.config.steps - (Policy.load(init).config.steps if init else 0))
         return self._finish(number, dreamed, score, time.monotonic() - begun)
 
     @property
@@ -233,9 +236,9 @@ class _Sitting:
 
     def _record_share(self, number: int, candidate: int, actor: Path) -> None:
         """What a candidate records of the next round's steps; few environments, so that its episodes get long."""
-        share = self.record_steps * (candidate + 1) // self.policies
-        until, num_envs = self.record_steps * (number + 1) + share, max(1, NUM_ENVS // self.policies)
-        self._record(number + 1, until, actor, f"policy {candidate + 1}'s", num_envs=num_envs)
+        sharing = self.policies + (number > 0)  # the one from the round before takes part
+        until = self.record_steps * (number + 1) + self.record_steps * (candidate + 1) // sharing
+        self._record(number + 1, until, actor, f"policy {candidate + 1}'s", num_envs=max(2, NUM_ENVS // sharing))
 
     def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
         if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill

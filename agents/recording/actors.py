@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from wmenv import InputError
 
+GOLDEN = (5**0.5 - 1) / 2
+
 
 class Actor(Protocol):
     """Any object that acts on a batch of raw observations."""
@@ -77,8 +79,10 @@ class RandomActions:
 class StoredPolicy:
     """A saved policy as an `Actor`: encodes raw observations by its own world model and acts with more or less noise.
 
-    Each episode has a share of the policy's own noise, drawn between none and all of it. A policy is judged by its mean
+    Each episode has a share of the policy's own noise, between none and all of it. A policy is judged by its mean
     actions, and noisy episodes end long before it meets what will end those: there a world model would know nothing.
+    The shares spread evenly from the first episode on and are the same for all policies, so that what they record can
+    be compared.
 
     Args:
         path: A policy folder.
@@ -110,8 +114,7 @@ class StoredPolicy:
             )
         self.reads: str = config.modality
         self._policy.seed(seed)
-        self._generator = np.random.default_rng(seed)
-        self._share = np.zeros((num_envs, 1), np.float32)
+        self._episodes = np.full(num_envs, -1)  # index of each environment's present one
         self._observer = RealObserver(self._policy.model, num_envs)
         self._mask = np.zeros(num_envs, bool)
 
@@ -126,12 +129,17 @@ class StoredPolicy:
         begin, go_on = rows[self._mask], rows[~self._mask]
         if len(begin):
             self._observer.begin(begin, list(obs[begin]))
-            self._share[begin] = self._generator.random((len(begin), 1), np.float32)
+            self._episodes[begin] += 1
         if len(go_on):
             self._observer.advance(go_on, list(obs[go_on]))
         latents = self._observer.read(rows)
         mean, sample = self._policy.act(latents), self._policy.act(latents, deterministic=False)
-        return mean + self._share * (sample - mean)
+        return mean + self._shares()[:, None] * (sample - mean)
+
+    def _shares(self) -> NDArray[np.float32]:
+        """(B,) in [0, 1): over each environment's episodes a golden-ratio sequence, begun evenly apart."""
+        begun = np.arange(len(self._episodes)) / len(self._episodes)
+        return ((begun + GOLDEN * self._episodes) % 1).astype(np.float32)
 
 
 def parse_repeat(policy: str) -> int:

@@ -156,14 +156,17 @@ def test_of_several_policies_the_one_that_reality_prefers_goes_on(tmp_path, quic
         first = [row["first_episode"] for row in read_rows(here / "candidates.jsonl")]
         after = [read_rows(tmp_path / "round-01" / "candidates.jsonl")[0]["first_episode"], len(returns)][r.number]
         means = [np.mean(returns[a:b]) for a, b in itertools.pairwise([*first, after])]
-        best = Policy.load(here / f"policy-{int(np.argmax(means))}").network.state_dict()
+        assert len(means) == 3 + r.number, "from the second round on the one before takes part"
+        chosen = int(np.argmax(means))
+        folder = here / f"policy-{chosen}" if chosen < 3 else tmp_path / "round-00" / "policy"
+        best = Policy.load(folder).network.state_dict()
         kept = Policy.load(r.policy).network.state_dict()
         assert all(torch.equal(best[key], kept[key]) for key in kept)
 
 
 def test_policies_that_share_a_recording_need_enough_of_it(tmp_path):
-    with pytest.raises(InputError, match="record_steps: expected at least 32 for 4 policies to share, got 31"):
-        loop(TASK, tmp_path / "loop", policies=4, record_steps=31, obs="state")
+    with pytest.raises(InputError, match="record_steps: expected at least 40 for 4 policies and the one before"):
+        loop(TASK, tmp_path / "loop", policies=4, record_steps=39, obs="state")
     with pytest.raises(InputError, match="policies"):
         loop(TASK, tmp_path / "loop", policies=0, obs="state")
     assert not (tmp_path / "loop").exists()
