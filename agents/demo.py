@@ -17,7 +17,7 @@ from .callbacks import RECORD_NAME, read_rows
 from .comparison import heldout_media, measure_speed
 from .config import DemoConfig, ImagineConfig
 from .evaluate import Evaluation, evaluate
-from .imagine import dream_options
+from .imagine import dream_options, load_model
 from .loop import LOG_NAME, Round, check_plan, loop
 from .machine import GIB, PeakMemory, hardware, versions
 from .policy import Policy
