@@ -8,10 +8,10 @@ apart with steps that the loop records anyway, and those show the next model wha
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmenv import EpisodeStore
+from wmenv import Episode, EpisodeStore, InputError
 
 from .callbacks import JsonlWriter, read_rows
 from .policy import Policy
@@ -27,7 +27,7 @@ def best_candidate(
     record: Callable[[int, Path], object],
     incumbent: Path | None,
 ) -> Policy:
-    """Dreams `count` policies, records each, and keeps the one of the highest mean return as `here / "policy"`.
+    """Dreams `count` policies, records each, and keeps the best of them as `here / "policy"`.
 
     A call that was killed goes on with the candidate that it was at.
 
@@ -40,9 +40,18 @@ def best_candidate(
         incumbent: The policy that came from the round before, recorded as candidate `count`; None in the first round.
 
     Returns:
-        The best, by what the recording shows; episodes that its end cut off count as they are, for all alike.
+        The best, by the reward that it recorded for each episode it ended, one added: recordings stop in the midst of
+        episodes, and who ends none in as many steps is the better the more reward there was.
+
+    Raises:
+        InputError: This round was begun with another `count`.
     """
-    first = {row["candidate"]: row["first_episode"] for row in read_rows(here / LOG_NAME)}
+    rows = read_rows(here / LOG_NAME)
+    begun_with = {row["policies"] for row in rows} - {count}
+    if begun_with:
+        known = begun_with.pop()
+        raise InputError(f"policies: expected {known}, with which the round in {here} was begun, got {count}")
+    first = {row["candidate"]: row["first_episode"] for row in rows}
     folders = [here / f"policy-{k}" for k in range(count)] + ([incumbent] if incumbent else [])
     for k, folder in enumerate(folders):
         if k not in first:
@@ -50,15 +59,16 @@ def best_candidate(
                 imagine(k, folder)
             first[k] = EpisodeStore.open(data).num_episodes
             log = JsonlWriter(here / LOG_NAME)
-            log.write({"candidate": k, "first_episode": first[k]}, {})
+            log.write({"candidate": k, "policies": count, "first_episode": first[k]}, {})
             log.close()
         record(k, folder)
     store = EpisodeStore.open(data)
     ends = [*(first[k] for k in range(1, len(folders))), store.num_episodes]
-    best = max(range(len(folders)), key=lambda k: _mean_return(store, first[k], ends[k]))
+    best = max(range(len(folders)), key=lambda k: _worth([store.episode(i) for i in range(first[k], ends[k])]))
     shutil.copytree(folders[best], here / "policy", dirs_exist_ok=True)
     return Policy.load(here / "policy")
 
 
-def _mean_return(store: EpisodeStore, begin: int, end: int) -> float:
-    return sum(float(store.episode(i).reward.sum()) for i in range(begin, end)) / (end - begin)
+def _worth(episodes: Sequence[Episode]) -> float:
+    ended = sum(episode.terminated or episode.truncated for episode in episodes)
+    return sum(float(episode.reward.sum()) for episode in episodes) / (ended + 1)

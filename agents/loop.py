@@ -238,7 +238,8 @@ class _Sitting:
         """What a candidate records of the next round's steps; few environments, so that its episodes get long."""
         sharing = self.policies + (number > 0)  # the one from the round before takes part
         until = self.record_steps * (number + 1) + self.record_steps * (candidate + 1) // sharing
-        self._record(number + 1, until, actor, f"policy {candidate + 1}'s", num_envs=max(2, NUM_ENVS // sharing))
+        whose = f"policy {candidate + 1}'s" if candidate < self.policies else "the policy before's"
+        self._record(number + 1, until, actor, whose, num_envs=max(2, NUM_ENVS // sharing))
 
     def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
         if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill

@@ -150,14 +150,15 @@ def test_of_several_policies_the_one_that_reality_prefers_goes_on(tmp_path, quic
     assert [r.real_steps for r in done] == pytest.approx([240, 360], abs=20), "the last one's recording only chooses"
     assert [r.policy_steps for r in done] == [3 * 128, 6 * 128], "all that was dreamed counts"
     store = EpisodeStore.open(tmp_path / "data")
-    returns = [float(episode.reward.sum()) for episode in store]
+    episodes = list(store)
     for r in done:
         here = r.policy.parent
         first = [row["first_episode"] for row in read_rows(here / "candidates.jsonl")]
-        after = [read_rows(tmp_path / "round-01" / "candidates.jsonl")[0]["first_episode"], len(returns)][r.number]
-        means = [np.mean(returns[a:b]) for a, b in itertools.pairwise([*first, after])]
-        assert len(means) == 3 + r.number, "from the second round on the one before takes part"
-        chosen = int(np.argmax(means))
+        after = [read_rows(tmp_path / "round-01" / "candidates.jsonl")[0]["first_episode"], len(episodes)][r.number]
+        parts = [episodes[a:b] for a, b in itertools.pairwise([*first, after])]
+        worth = [sum(len(e.action) for e in p) / (1 + sum(e.terminated for e in p)) for p in parts]
+        assert len(worth) == 3 + r.number, "from the second round on the one before takes part"
+        chosen = int(np.argmax(worth))
         folder = here / f"policy-{chosen}" if chosen < 3 else tmp_path / "round-00" / "policy"
         best = Policy.load(folder).network.state_dict()
         kept = Policy.load(r.policy).network.state_dict()
