@@ -147,7 +147,7 @@ class Policy:
                 raise CheckpointError("model: expected a policy with a world model, got one without; give model=")
             from wmenv import WorldModel
 
-            self._model = WorldModel.from_pretrained(self._folder / "model")
+            self._model = WorldModel.from_pretrained(policy_files.model_folder(self._folder))
         return self._model
 
     def reset(self, mask: ArrayLike | None = None) -> None:
@@ -238,9 +238,9 @@ class Policy:
         folder = Path(folder)
         if steps is not None:
             self.config = replace(self.config, steps=steps)
-        if self._folder is None or folder.resolve() != self._folder.resolve():
-            policy_files.write_model(folder, self.model)
-        policy_files.write(folder, asdict(self.config), self.network.state_dict())
+        elsewhere = self._folder is None or folder.resolve() != self._folder.resolve()
+        model = self.model if elsewhere else None
+        policy_files.write(folder, asdict(self.config), self.network.state_dict(), model)
         self._folder = folder
         return folder
 

@@ -1,7 +1,8 @@
 """The files of a policy folder: JSON and safetensors with digests, written so that a kill never loses the old ones.
 
-The commit point is `config.json`, which holds the digest of the weights. New weights are first written beside the old
-ones under `NEXT_NAME`; a reader who finds that the config already speaks of them takes them from there.
+The commit point is `config.json`, which holds the digests of the weights and of the world model. New ones are first
+written beside the old under `NEXT_NAME` and `NEXT_MODEL`; a reader who finds that the config already speaks of them
+takes them from there.
 """
 
 from __future__ import annotations
@@ -25,51 +26,77 @@ FORMAT = "wmenv-policy-1"
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "policy.safetensors"
 NEXT_NAME = "policy.next.safetensors"
-MODEL_WEIGHTS = Path("model") / "model.safetensors"
+MODEL, NEXT_MODEL, OLD_MODEL = "model", "model.next", "model.old"
+MODEL_WEIGHTS = "model.safetensors"
 CONFIG_LIMIT = 1 << 20
 """A config larger than this many bytes is foreign: refused unread."""
 
 
-def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Replaces config and weights together.
+def write(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], model: WorldModel | None = None
+) -> None:
+    """Replaces config, weights and world model together.
 
     Args:
         folder: Made if missing.
         config: JSON values.
         tensors: The network's state.
+        model: Has `save_pretrained`; None keeps the one that is there, if any.
 
     Raises:
         OSError: The disk is full or read-only; the older policy is still readable.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _settle(folder)
     data = checkpoint.packed(tensors)
+    if model is not None:
+        shutil.rmtree(folder / NEXT_MODEL, ignore_errors=True)  # a first save, killed before there was a config
+        model.save_pretrained(folder / NEXT_MODEL)
     record: dict[str, Any] = {"format": FORMAT, **config, "weights_digest": atomic.digest(data)}
-    model_weights = folder / MODEL_WEIGHTS
-    record["model_digest"] = atomic.digest(model_weights.read_bytes()) if model_weights.exists() else None
+    record["model_digest"] = _model_digest(folder / (MODEL if model is None else NEXT_MODEL))
     record["digest"] = _record_digest(record)
     atomic.write_bytes(folder / NEXT_NAME, data)
     atomic.write_json(folder / CONFIG_NAME, record)
-    (folder / NEXT_NAME).replace(folder / WEIGHTS_NAME)
+    _settle(folder)
     atomic.sync_folder(folder)
 
 
-def write_model(folder: Path, model: WorldModel) -> None:
-    """Puts a copy of the world model into the folder, whole or not at all.
+def _settle(folder: Path) -> None:
+    """Puts what the config speaks of where it belongs: the end of a save, or of one that was killed."""
+    try:
+        record = _read_config(folder / CONFIG_NAME)
+    except CheckpointError:
+        return
+    following = folder / NEXT_NAME
+    if following.exists() and atomic.digest(following.read_bytes()) == record.get("weights_digest"):
+        following.replace(folder / WEIGHTS_NAME)
+    digest = record.get("model_digest")
+    if digest is not None and _model_digest(folder / MODEL) != digest == _model_digest(folder / NEXT_MODEL):
+        shutil.rmtree(folder / OLD_MODEL, ignore_errors=True)
+        if (folder / MODEL).exists():
+            (folder / MODEL).rename(folder / OLD_MODEL)
+        (folder / NEXT_MODEL).rename(folder / MODEL)
+    for leftover in (OLD_MODEL, NEXT_MODEL):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
 
-    Args:
-        folder: Made if missing.
-        model: Has `save_pretrained`.
+
+def model_folder(folder: Path) -> Path:
+    """Where the world model of the policy in `folder` lies: beside the old one, if its save was killed.
+
+    Raises:
+        CheckpointError: The config, or the model that it speaks of, is missing or damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh, old, final = folder / "model.tmp", folder / "model.old", folder / "model"
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(fresh)
-    if final.exists():
-        final.rename(old)
-    fresh.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    atomic.sync_folder(folder)
+    expected = _read_config(folder / CONFIG_NAME).get("model_digest")
+    for name in (MODEL, NEXT_MODEL):
+        if expected is not None and _model_digest(folder / name) == expected:
+            return folder / name
+    path = folder / MODEL / MODEL_WEIGHTS
+    raise CheckpointError(f"{path}: missing, damaged or of another policy; save the policy again")
+
+
+def _model_digest(folder: Path) -> str | None:
+    weights = folder / MODEL_WEIGHTS
+    return atomic.digest(weights.read_bytes()) if weights.is_file() else None
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -92,10 +119,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder / WEIGHTS_NAME}: not a safetensors file ({error})") from error
-    expected = record.get("model_digest")
-    model_weights = folder / MODEL_WEIGHTS
-    if expected is not None and (not model_weights.is_file() or atomic.digest(model_weights.read_bytes()) != expected):
-        raise CheckpointError(f"{model_weights}: missing, damaged or of another policy; save the policy again")
+    if record.get("model_digest") is not None:
+        model_folder(folder)
     return record, tensors
 
 

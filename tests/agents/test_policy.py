@@ -1,7 +1,9 @@
 """A stored policy acts as the one that was saved, runs no code when read, and is refused by name when damaged."""
 
+import itertools
 import json
 import os
+import pathlib
 import pickle
 import shutil
 import signal
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents import policy_files
 from agents.policy import Policy, PolicyConfig
 from wmenv.atomic import digest
 from wmenv.errors import CheckpointError, InputError
@@ -204,6 +207,55 @@ def test_a_full_disk_leaves_the_old_policy(saved, monkeypatch):
     assert not np.array_equal(Policy.load(folder).act(obs), before)
 
 
+class Killed(BaseException):
+    """What no handler of ours catches."""
+
+
+def test_a_kill_between_any_two_steps_of_a_save_leaves_the_old_or_the_new_one(saved, tmp_path, toy, monkeypatch):
+    """Config, weights and world model change together: the old three or the new three are read, never a mixture."""
+
+    class Other(toy.Model):
+        def save_pretrained(self, folder):
+            super().save_pretrained(folder)
+            (folder / "model.safetensors").write_bytes(b"other weights")
+
+    def read(folder):
+        policy = Policy.load(folder)
+        return policy.config.steps, (policy_files.model_folder(folder) / "model.safetensors").read_bytes()
+
+    places = [(policy_files.atomic, "write_bytes"), (policy_files.atomic, "write_json"), (shutil, "rmtree")]
+    places += [(pathlib.Path, "rename"), (pathlib.Path, "replace"), (Other, "save_pretrained")]
+    old, new, survivors = (7, b"toy weights"), (9, b"other weights"), []
+    for last in itertools.count():
+        folder = shutil.copytree(saved[1], tmp_path / f"killed-{last}")
+        steps = itertools.count()
+
+        def counted(do, steps=steps, last=last):
+            def step(*arguments, **options):
+                if next(steps) == last:
+                    raise Killed
+                return do(*arguments, **options)
+
+            return step
+
+        with monkeypatch.context() as patch:
+            for place, name in places:
+                patch.setattr(place, name, counted(getattr(place, name)))
+            try:
+                Policy(CONFIG, model=Other(), seed=4).save(folder, steps=9)
+            except Killed:
+                pass
+            else:
+                break
+        survivors.append(read(folder))
+        Policy(CONFIG, model=Other(), seed=4).save(folder, steps=9)
+        assert read(folder) == new, "the next save mends what was left"
+    assert set(survivors) == {old, new} and survivors == sorted(survivors) and len(survivors) > 8
+    assert read(folder) == new and sorted(p.name for p in folder.iterdir()) == sorted(
+        p.name for p in saved[1].iterdir()
+    )
+
+
 def test_kills_while_saving_never_lose_the_policy(saved, tmp_path):
     """SIGKILL at random moments of a save loop; each survivor loads and never goes back in steps."""
     _, folder = saved
@@ -219,10 +271,10 @@ def test_kills_while_saving_never_lose_the_policy(saved, tmp_path):
             print(step, flush=True)
         """
     )
-    for attempt in range(5):
+    for attempt in range(3):
         child = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)
         assert child.stdout.readline() == "ready\n"
-        time.sleep(0.05 + 0.021 * attempt)
+        time.sleep(0.05 + 0.031 * attempt)
         child.send_signal(signal.SIGKILL)
         told = [int(line) for line in child.stdout.read().split()]
         child.wait()
