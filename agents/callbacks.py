@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -17,38 +16,31 @@ from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from wmenv import InputError
 
 from .progress import Progress
+from .rows import append_row
 
 RECORD_NAME = "metrics.jsonl"
 
 
 class JsonlWriter(KVWriter):
-    """Appends one JSON object a row and flushes it, so that a killed run keeps every row it finished."""
+    """Appends one JSON object a row, so that a killed run keeps every row it finished."""
 
     def __init__(self, path: str | Path, **constant: Any) -> None:
-        """Opens the file for appending.
+        """Says where.
 
         Args:
             path: Its folder is made if missing.
             **constant: Fields of every row, such as the stage or the seed.
         """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-        self._file = open(path, "a", encoding="utf-8")
-        if cut_off:  # a kill cut the last row; the next one is not to be lost with it
-            self._file.write("\n")
-        self._constant = constant
+        self._path, self._constant = Path(path), constant
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Writes one row: time in s since the epoch, `steps`, the constant fields and every finite number."""
         row = {"time": round(time.time(), 3), "steps": int(step), **self._constant}
         row |= {key: number for key, value in sorted(key_values.items()) if (number := _finite(value)) is not None}
-        self._file.write(json.dumps(row, allow_nan=False) + "\n")
-        self._file.flush()
+        append_row(self._path, row)
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Every row is already in the file."""
 
 
 class WandbWriter(KVWriter):
@@ -120,20 +112,6 @@ class _Onward(KVWriter):
 
     def close(self) -> None:
         self._writer.close()
-
-
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The whole rows of a JSONL record; a last line cut off by a kill is left out."""
-    path = Path(path)
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
 
 
 class ProgressCallback(BaseCallback):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from wmenv import Episode, EpisodeStore, InputError
 
-from .callbacks import JsonlWriter, read_rows
 from .policy import Policy
+from .rows import append_row, read_rows
 
 LOG_NAME = "candidates.jsonl"
 
@@ -58,9 +58,7 @@ def best_candidate(
             if folder != incumbent:
                 imagine(k, folder)
             first[k] = EpisodeStore.open(data).num_episodes
-            log = JsonlWriter(here / LOG_NAME)
-            log.write({"candidate": k, "policies": count, "first_episode": first[k]}, {})
-            log.close()
+            append_row(here / LOG_NAME, {"candidate": k, "policies": count, "first_episode": first[k]})
         record(k, folder)
     store = EpisodeStore.open(data)
     ends = [*(first[k] for k in range(1, len(folders))), store.num_episodes]

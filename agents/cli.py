@@ -249,7 +249,7 @@ class Loop:
             world=self.world or None,
             config=self.ppo,
             on_round=lambda done: print(
-                f"round {done.number}: {done.real_steps} real steps, {done.policy_steps} dreamed: {done.evaluation}"
+                f"round {done.number + 1}: {done.real_steps} real steps, {done.policy_steps} dreamed: {done.evaluation}"
             ),
         )
         if not done:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wmenv import EpisodeStore, InputError, metrics
 
 from .baselines import train_real
-from .callbacks import RECORD_NAME, read_rows
+from .callbacks import RECORD_NAME
 from .comparison import heldout_media, measure_speed
 from .config import DemoConfig, ImagineConfig
 from .evaluate import Evaluation, evaluate
@@ -25,6 +25,7 @@ from .progress import progress_bar
 from .recording.record import record
 from .report.page import write_report
 from .results import stored_arm
+from .rows import read_rows
 
 if TYPE_CHECKING:
     from wmenv import WorldModel

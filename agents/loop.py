@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import EpisodeStore, InputError, presets, ranges
+from wmenv import EpisodeStore, InputError, atomic, presets, ranges
 
-from .callbacks import JsonlWriter, read_rows
 from .candidates import best_candidate
 from .config import ImagineConfig
 from .evaluate import Evaluation, evaluate
@@ -22,6 +20,7 @@ from .progress import progress_bar
 from .real_env import make_task
 from .recording.actors import parse_repeat
 from .recording.record import record
+from .rows import append_row, read_rows
 from .world_training import train_world_model
 
 if TYPE_CHECKING:
@@ -208,7 +207,7 @@ class _Sitting:
             )
         with (
             self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
-            progress_bar(f"evaluate, round {number}", "episodes", wanted=self.progress) as show,
+            progress_bar(f"evaluate, round {number + 1}", "episodes", wanted=self.progress) as show,
         ):
             score = evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
         new = Policy.load(here / ("policy" if self.policies == 1 else "policy-0"))
@@ -254,7 +253,7 @@ class _Sitting:
         seed = self.seed + number + SEEDS_APART * candidate
         with (
             self.stage("imagine", f"{self.imagine_steps:,} dreamed steps of PPO, none of them real{turn}"),
-            progress_bar(f"imagine, round {number}", wanted=self.progress) as show,
+            progress_bar(f"imagine, round {number + 1}", wanted=self.progress) as show,
         ):
             return imagine(model, self.imagine_steps, into, config=self.config, seed=seed, init=init, progress=show)
 
@@ -268,10 +267,8 @@ class _Sitting:
             policy_steps=dreamed + (earlier[-1]["policy_steps"] if earlier else 0),
             evaluation=evaluation,
         )
-        log = JsonlWriter(self.out / LOG_NAME)
+        atomic.write_json(here / "evaluation.json", evaluation.to_dict())
         row = {"round": number, "real_steps": done.real_steps, "policy_steps": done.policy_steps}
         row |= {"wall_seconds": seconds, "return_mean": evaluation.mean, "return_sem": evaluation.sem}
-        log.write(row, {}, done.real_steps)
-        log.close()
-        (here / "evaluation.json").write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+        append_row(self.out / LOG_NAME, row)  # last: where a round has its row, all of it is done
         return done

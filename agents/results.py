@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from .rows import read_rows
 
 FOLDER = Path(__file__).parent.parent / "results"
 """Beside the packages in a clone; an installed wheel has none."""
@@ -28,8 +29,7 @@ def stored_arm(task: str, modality: str, arm: str, folder: Path = FOLDER) -> dic
     """
     found: dict[int, tuple[dict[str, Any], str, int | None]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+        for row in read_rows(path):
             result = row.get("returns", {}).get(arm)
             if row["task"] == task and row["modality"] == modality and result and result.get("mean") is not None:
                 source = f"results/{path.name}, made by “{row['command']}” on {row['hardware']['cpu']}"

@@ -76,6 +76,6 @@ def tune(
     examiner = Examiner(given, episodes, worlds)
     content |= {"real": examiner.anchor(), "before": examiner.examine(given), "after": examiner.examine(tuned)}
     content |= {"wall_seconds": round(time.monotonic() - begun), "hardware": hardware(), "versions": versions()}
-    atomic.write_json(out / FIGURES, content)
     atomic.write_bytes(out / PAGE, render(content).encode())
+    atomic.write_json(out / FIGURES, content)  # last: where it lies, all is done
     return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from agents.bench import store
 from agents.machine import hardware, versions
+from agents.rows import append_row
 from wmenv import atomic
 
 FOLDER = Path(__file__).parent
@@ -68,10 +68,8 @@ def append_result(
         "hardware": hardware(),
         "versions": versions(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.jsonl"
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+    append_row(path, row)
     return path
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +35,7 @@ from agents.config import ImagineConfig
 from agents.evaluate import evaluate
 from agents.examine import verdict
 from agents.imagine import imagine
+from agents.rows import read_rows
 from agents.speed import DreamSteps
 from benchmarks.common import FOLDER, append_result
 from benchmarks.slips import SlippingPolicy, record_slipping
@@ -95,9 +96,7 @@ ARMS = {
 
 def finished(path: Path = RESULTS, *, returns: bool = True) -> set[tuple[str, float, int, str]]:
     """The (task, slip, seed, arm) that have their row, with returns if asked for."""
-    if not path.exists():
-        return set()
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(path)
     wanted = [row for row in rows if row["real_return"] is not None or not returns]
     return {(row["task"], row["slip"], row["seed"], row["arm"]) for row in wanted}
 
@@ -122,6 +121,8 @@ class Bench:
         self.study, self.slip, self.seed = study, slip, seed
         self.folder = RUNS / f"{study.task.split('/')[-1]}-slip-{slip:g}" / f"seed-{seed}"
         if not (self.folder / "recorded").exists():
+            for part in ("done", "data"):  # of a recording that was killed
+                shutil.rmtree(self.folder / part, ignore_errors=True)
             record_slipping(study.task, study.record_steps, slip, self.folder, seed=100 * seed)
             (self.folder / "recorded").touch()
         self.episodes = EpisodeStore.open(self.folder / "data").load()

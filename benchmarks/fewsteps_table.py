@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+from agents.rows import read_rows
 
 Row = dict[str, Any]
 ORDER = ("teacher", "consistency", "self_forcing", "flow_map")
@@ -41,8 +42,7 @@ NOTE = (
 
 def load(path: Path) -> list[Row]:
     """The rows of the study, one a task, slip, seed and arm, of which the last counts; none if it has not been run."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = {(row["task"], row["slip"], row["seed"], row["arm"]): row for row in map(json.loads, lines)}
+    rows = {(row["task"], row["slip"], row["seed"], row["arm"]): row for row in read_rows(path)}
     return list(rows.values())
 
 

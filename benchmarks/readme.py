@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from agents.bench import page
+from agents.rows import read_rows
 from benchmarks import fewsteps_table, rlpf_table
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +53,8 @@ def load_runs(folder: Path) -> dict[Key, Run]:
     for path in sorted(folder.glob("*.jsonl")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             row = _parse(line, f"{path.name}:{number}")
-            run = runs.setdefault((row["task"], row["modality"], row["seed"]), {**row, "returns": {}})
+            run = runs.setdefault((row["task"], row["modality"], row["seed"]), {**row, "returns": {}, "made": []})
+            run["made"].append((row["command"], _machine(row["hardware"])))
             run["returns"].update(row["returns"])
             run.update({key: row[key] for key in OPTIONAL if key in row})
     return runs
@@ -65,8 +67,8 @@ def results_table(runs: Mapping[Key, Run]) -> str:
     header = ("task", "from", "seeds", "real steps", "random", "zero", "PPO, equal real steps")
     header += ("**dream**", "PPO, equal policy steps", "reached", "remark")
     rows = [_result_row(task, modality, group) for (task, modality), group in _by_task(runs.values()).items()]
-    commands = sorted({run["command"] for run in runs.values()})
-    machines = sorted({_machine(run["hardware"]) for run in runs.values()})
+    made = [source for run in runs.values() for source in run["made"]]
+    commands, machines = (sorted(set(sources)) for sources in zip(*made, strict=True))
     explanation = (
         "Returns on the real task, mean ± standard error between seeds. `reached` is how far dreams came from the"
         " better of random and zero action (0%) to PPO with equal policy steps on the real task (100%)."
@@ -94,7 +96,7 @@ def quality_table(runs: Mapping[Key, Run]) -> str:
         "Root mean square error of the latent in units of its spread, open loop, given the real actions (1: always"
         " guessing the mean). The forecast is the mean of 16 dreams whose starts differ by the model's one-step error."
         " How far one dream stays below both guesses is known at steps "
-        + ", ".join(map(str, next(iter(runs.values()))["horizon_error"]["horizons"]))
+        + ", ".join(map(str, next(iter(groups.values()))[0]["horizon_error"]["horizons"]))
         + " only."
     )
     return "\n\n".join([_markdown(header, rows), explanation])
@@ -155,7 +157,7 @@ def verifier_tables(path: Path) -> dict[str, str]:
         return {}
     from physics import summary_rows, summary_tables
 
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(path)
     sources = {name: _sources(used) for name, used in summary_rows(rows).items()}
     return {name: f"{table}\n\n{sources[name]}".rstrip() for name, table in summary_tables(rows).items()}
 

@@ -11,7 +11,6 @@ task with as many steps as were dreamed. All learners read the same observations
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -22,10 +21,10 @@ from typing import Any, Literal
 import torch
 
 from agents.baselines import train_real
-from agents.callbacks import read_rows
 from agents.config import ImagineConfig
 from agents.evaluate import evaluate
 from agents.loop import LOG_NAME, loop, round_folder
+from agents.rows import read_rows
 from benchmarks.common import FOLDER, append_result
 from wmenv.data import EpisodeStore
 from wmenv.metrics import horizon_error, probe_latents
@@ -64,6 +63,14 @@ class Study:
     behaviour: str = "random"
     starts: Literal["any", "initial"] = "any"
 
+    def settings(self) -> dict[str, Any]:
+        """What a row tells of it."""
+        names = ("rounds", "horizon", "policies", "behaviour", "starts")
+        return {name: getattr(self, name) for name in names}
+
+
+BEFORE = {"policies": 1}  # what rows do not tell that are older than the setting
+
 
 STUDIES = (
     Study(
@@ -96,12 +103,11 @@ STUDIES = (
 )
 
 
-def finished(path: Path = RESULTS) -> set[tuple[str, str, int]]:
-    """The (task, modality, seed) that have their row."""
-    if not path.exists():
-        return set()
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {(row["task"], row["modality"], row["seed"]) for row in rows}
+def finished(path: Path = RESULTS) -> set[tuple[Study, int]]:
+    """The studies and seeds that have their row; one that was run with other settings does not count."""
+    known = {(study.task, study.obs): study for study in STUDIES}
+    rows = [(row, known.get((row["task"], row["modality"]))) for row in read_rows(path)]
+    return {(study, row["seed"]) for row, study in rows if study and study.settings().items() <= (BEFORE | row).items()}
 
 
 def run(study: Study, seed: int) -> None:
@@ -145,11 +151,7 @@ def run(study: Study, seed: int) -> None:
         begun=begun,
         real_steps=store.num_steps,
         policy_steps=dreamed,
-        rounds=study.rounds,
-        horizon=study.horizon,
-        policies=study.policies,
-        starts=study.starts,
-        behaviour=study.behaviour,
+        **study.settings(),
         **_quality(model, store),
     )
 
@@ -187,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     for seed in options.seeds:
         for study in STUDIES:
-            if study.task in options.tasks and (study.task, study.obs, seed) not in finished():
+            if study.task in options.tasks and (study, seed) not in finished():
                 run(study, seed)
     return 0
 

@@ -13,7 +13,7 @@ cores.
 from __future__ import annotations
 
 import argparse
-import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ from agents.evaluate import evaluate
 from agents.examine import Examiner
 from agents.imagine import imagine
 from agents.recording.record import record
+from agents.rows import read_rows
 from benchmarks.common import FOLDER, append_result
 from physics.worlds.data import DATA_WORLD
 from wmenv import EpisodeStore, WorldModel
@@ -87,9 +88,7 @@ ARMS: dict[str, AlignConfig | None] = {
 
 def finished(path: Path = RESULTS) -> set[tuple[str, int, str]]:
     """The (task, seed, method) that have their row."""
-    if not path.exists():
-        return set()
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(path)
     return {(row["task"], row["seed"], row["arm"]) for row in rows}
 
 
@@ -98,6 +97,7 @@ def base(study: Study, seed: int) -> tuple[WorldModel, Path]:
     folder = RUNS / study.task.split("/")[-1] / f"seed-{seed}"
     data, model = folder / "data", folder / "model"
     if not (folder / "recorded").exists():
+        shutil.rmtree(data, ignore_errors=True)  # of a recording that was killed
         world = DATA_WORLD.to_dict()
         record(study.task, study.record_steps, study.behaviour, data, obs="state", seed=100 * seed, world=world)
         (folder / "recorded").touch()

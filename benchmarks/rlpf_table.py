@@ -5,13 +5,14 @@ An interval is between seeds: a 95% bootstrap of their mean. Of one seed there i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import numpy as np
+
+from agents.rows import read_rows
 
 Row = dict[str, Any]
 ORDER = ("none", "rlpf", "supervised", "filter", "binary", "grpo", "random", "dpo")
@@ -46,7 +47,7 @@ NOTE = (
 
 def load(path: Path) -> list[Row]:
     """The rows of the study; none if it has not been run."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return read_rows(path)
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:

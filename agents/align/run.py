@@ -79,6 +79,7 @@ class Rounds:
     report: Report
     _least: float = field(default=0.0, init=False)  # held-out loss so far
     _share: float = field(default=1.0, init=False)  # of the learning rates that the guards have left
+    _taken_back: int = field(default=0, init=False)  # looks in a row after which the weights were taken back
     _rates: list[float] = field(default_factory=list, init=False)
     _average: WorldModel = field(init=False)
 
@@ -94,11 +95,13 @@ class Rounds:
         """
         model, config = self.learner.model, self.config
         self._average = copy.deepcopy(model).requires_grad_(False)
-        given, taken_back = figures(model, self.real), 0
+        given = figures(model, self.real)
         self._least = given.kept_loss
         begin = self._restore()
         good = self._state()
         for number in range(begin, config.updates):
+            if self._taken_back == MOST_TAKEN_BACK:
+                break
             started = time.monotonic()
             self._set_rates(1 - number / config.updates)
             row = self._round(number)
@@ -106,7 +109,7 @@ class Rounds:
             if (number + 1) % config.check_every == 0 or number + 1 == config.updates:
                 now = figures(self._average, self.real)
                 tripped = Guards(given, config, self._least).tripped(now)
-                taken_back = taken_back + 1 if tripped else 0
+                self._taken_back = self._taken_back + 1 if tripped else 0
                 if tripped:
                     self._load(good)
                     self._share /= 2
@@ -117,8 +120,6 @@ class Rounds:
                 row |= {f"figures/{name}": value for name, value in now._asdict().items()}
                 row |= {"taken_back": len(tripped), "why": "; ".join(tripped)}
             self.report({"update": number + 1, "seconds": time.monotonic() - started, **row})
-            if taken_back == MOST_TAKEN_BACK:
-                break
         model.dynamics.load_state_dict(self._average.dynamics.state_dict())
 
     @torch.no_grad()
@@ -191,6 +192,7 @@ class Rounds:
 
     def _save(self, done: int, tensors: dict[str, Tensor]) -> None:
         description = {"identity": self.identity, "done": done, "share": self._share, "least": self._least}
+        description["taken_back"] = self._taken_back
         checkpoint.write_checkpoint(self.folder, description, tensors, stem=STEM)
 
     def _restore(self) -> int:
@@ -207,6 +209,7 @@ class Rounds:
             raise CheckpointError(f"{self.folder / STEM}.json: done: expected 0 to {self.config.updates}, got {done!r}")
         self._load(tensors)
         self._share, self._least = float(description["share"]), float(description["least"])
+        self._taken_back = int(description["taken_back"])
         return done
 
 

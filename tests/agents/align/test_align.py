@@ -148,6 +148,20 @@ def test_a_run_that_forgets_is_taken_back(made, verifier, tmp_path: Path) -> Non
     assert row["taken_back"] >= 1
 
 
+def test_a_resumed_run_gives_up_where_an_unbroken_one_does(made, verifier, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("agents.align.run.MOST_TAKEN_BACK", 2)
+    config = replace(QUICK, updates=4, learning_rate=0.03, real_weight=0.0)  # every look takes such rounds back
+
+    def stop(done: int, of: int, numbers: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        align(made[0], made[1], tmp_path, config=config, verifier=verifier, progress=stop)
+    align(made[0], made[1], tmp_path, config=config, verifier=verifier)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["update"] for row in rows] == [1, 2] and all(row["taken_back"] for row in rows)
+
+
 @pytest.mark.parametrize("method", ["binary", "grpo", "random", "dpo", "filter", "supervised"])
 def test_every_method_runs(made, verifier, tmp_path: Path, method: str) -> None:
     config = replace(QUICK, method=method, updates=1, gate=10.0, energy_floor=0.0, sensitivity_floor=0.0)

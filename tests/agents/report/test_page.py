@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from agents.callbacks import JsonlWriter, make_writers, read_rows
+from agents.callbacks import JsonlWriter, make_writers
 from agents.machine import PeakMemory, hardware, versions
 from agents.report import charts
 from agents.report.dreams import Clip, Media, Trace, slow_motion
@@ -20,6 +20,7 @@ from agents.report.media import mp4_bytes, png_bytes, side_by_side
 from agents.report.page import render, write_report
 from agents.report.returns import verdict
 from agents.results import stored_arm
+from agents.rows import read_rows
 
 NONE = {"mean": None, "sem": None, "episodes": None, "steps": None, "source": None}
 

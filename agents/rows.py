@@ -1,0 +1,36 @@
+"""Records of one JSON object a line, appended as they come: a killed run keeps every whole row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def append_row(path: str | Path, row: Mapping[str, Any]) -> None:
+    """Appends one row; its folder is made if missing.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    path = Path(path)
+    text = json.dumps(row, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cut_off = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" + text if cut_off else text)  # a kill cut the last row; this one is not to be lost with it
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """The whole rows; one that a kill cut off is left out, and where there is no file there are none."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
