@@ -104,8 +104,8 @@ class Policy:
     """A Gaussian actor and a critic over latent observations.
 
     Example:
-        >>> policy = Policy.load("runs/demo/policy")
-        >>> actions = policy.act(obs)  # (B, O) float32 -> (B, A) in the task's own unit
+        >>> policy = Policy.load("runs/demo/policy")  # doctest: +SKIP
+        >>> actions = policy.act(obs)  # (B, O) float32 -> (B, A) in the task's own unit; doctest: +SKIP
     """
 
     def __init__(self, config: PolicyConfig, *, model: WorldModel | None = None, seed: int = 0) -> None:

@@ -163,7 +163,7 @@ def identify(
         ClipError: A clip is of another task, without actions, or too short.
 
     Example:
-        >>> from physics.real_clips import record_clips
+        >>> from physics import record_clips
         >>> clips = record_clips("wmenv/InvertedPendulum-v0", 8, frames=9, world=World(damping=2))
         >>> found = identify(clips, "wmenv/InvertedPendulum-v0", ["damping"], threads=1)
         >>> round(found.world.damping, 2)

@@ -70,9 +70,9 @@ def contact_state(m: ControlModel, qpos: Array, qvel: Array) -> Contacts:
         Finite numbers for any input; the same for the same input.
 
     Example:
-        >>> from physics.control_model import control_model
+        >>> from physics.mechanics.control_model import control_model
         >>> hopper = control_model("wmenv/Hopper-v0")
-        >>> sunk = np.array(hopper.model.qpos0)[None, None] - np.array([0, 0.02, 0, 0, 0, 0])
+        >>> sunk = np.array(hopper.model.qpos0)[None, None] - np.array([0, 0.06, 0, 0, 0, 0])  # it stands 4 cm high
         >>> contacts = contact_state(hopper, sunk, np.zeros((1, 1, 6)))
         >>> contacts.penetration.round(3).item(), contacts.lowest.round(3).item()
         (0.02, -0.02)

@@ -48,7 +48,7 @@ def body_poses(m: ControlModel, qpos: Array, threads: int = 1) -> tuple[Array, A
         (..., nbody, 3) positions, m, and (..., nbody, 4) unit quaternions wxyz, world frame; body 0 is the world.
 
     Example:
-        >>> from physics.control_model import control_model
+        >>> from physics.mechanics.control_model import control_model
         >>> xpos, xquat = body_poses(control_model("wmenv/InvertedPendulum-v0"), np.array([[0.5, 0.0]]))
         >>> xpos.shape, float(xpos[0, 1, 0])
         ((1, 3, 3), 0.5)

@@ -45,7 +45,7 @@ class Simulator:
             made for each row, without making any (see benchmarks/identify.py for what that saves).
 
     Example:
-        >>> from physics.control_model import control_model
+        >>> from physics.mechanics.control_model import control_model
         >>> pendulum = control_model("wmenv/InvertedPendulum-v0")
         >>> simulator = Simulator(pendulum, rows=3)
         >>> rest, push = np.zeros((3, 2)), np.ones((3, 5, 1))

@@ -113,7 +113,7 @@ def track_clips(
         TaskError: There is no such task, or the world is not what was expected.
 
     Example:
-        >>> from physics.real_clips import record_clips
+        >>> from physics import record_clips
         >>> results = track_clips(record_clips("wmenv/InvertedPendulum-v0", 2, 8))
         >>> results[0].qpos.shape, results[0].failed_at_05
         ((8, 2), None)

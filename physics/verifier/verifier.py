@@ -1,8 +1,7 @@
 """The verifier: is this motion, with these actions, one that the robot could have made?
 
 Example:
-    >>> from physics.real_clips import record_clips
-    >>> from physics.verifier import MotionVerifier
+    >>> from physics import MotionVerifier, record_clips
     >>> verifier = MotionVerifier("wmenv/InvertedPendulum-v0", noise=0.02)
     >>> report = verifier.verify(record_clips("wmenv/InvertedPendulum-v0", 1, seed=3))[0]
     >>> report.diverged_at is None

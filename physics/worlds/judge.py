@@ -1,4 +1,4 @@
-"""J: the simulator that scores what was optimised against V. No reward may read it, which tests/test_judge.py holds."""
+"""J: the simulator that scores what was optimised against V; no reward may read it, which a test of it holds."""
 
 from __future__ import annotations
 
