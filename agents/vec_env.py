@@ -29,9 +29,8 @@ class SB3VecEnv(VecEnv):
         InputError: if it resets in another mode.
 
     Example:
-        >>> import gymnasium as gym
-        >>> from gymnasium.vector import AutoresetMode
-        >>> envs = gym.make_vec("CartPole-v1", 4, vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP})
+        >>> options = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        >>> envs = gym.make_vec("CartPole-v1", 4, vectorization_mode="sync", vector_kwargs=options)
         >>> SB3VecEnv(envs).reset().shape
         (4, 4)
     """

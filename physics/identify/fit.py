@@ -164,8 +164,8 @@ def identify(
 
     Example:
         >>> from physics import record_clips
-        >>> clips = record_clips("wmenv/InvertedPendulum-v0", 8, frames=9, world=World(damping=2))
-        >>> found = identify(clips, "wmenv/InvertedPendulum-v0", ["damping"], threads=1)
+        >>> clips = record_clips("wmenv/HalfCheetah-v0", 8, frames=9, world=World(damping=2))
+        >>> found = identify(clips, "wmenv/HalfCheetah-v0", ["damping"], threads=1)
         >>> round(found.world.damping, 2)
         2.0
     """
