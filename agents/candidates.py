@@ -1,4 +1,4 @@
-"""Several policies of one round of the loop: each acts in its share of the next recording, and the best goes on.
+"""Several policies of one round of the loop: heats and a final in the recording that comes next, and the best goes on.
 
 Where PPO ends in a dream is partly luck, which no dream shows: from one policy, in one model, five seeds led to agents
 that balance the pendulum for 946, 421, 264, 270 and 108 real steps (docs/design.md, Known limits). Reality tells them
@@ -8,65 +8,105 @@ apart with steps that the loop records anyway, and those show the next model wha
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from wmenv import Episode, EpisodeStore, InputError
+from wmenv import EpisodeStore, InputError
 
 from .policy import Policy
 from .rows import append_row, read_rows
 
 LOG_NAME = "candidates.jsonl"
+BEFORE = "before"
+Part = tuple[int, int]
 
 
-def best_candidate(
-    here: Path,
-    count: int,
-    data: Path,
-    imagine: Callable[[int, Path], object],
-    record: Callable[[int, Path], object],
-    incumbent: Path | None,
-) -> Policy:
-    """Dreams `count` policies, records each, and keeps the best of them as `here / "policy"`.
+@dataclass(kw_only=True, slots=True)
+class Contest:
+    """One round's candidates: half of the recording are heats of the new ones, half a final of two.
 
-    A call that was killed goes on with the candidate that it was at.
+    In the final the best of the new meets the policy of the round before; in the first round there is none, and the
+    two best of the new meet. A policy's worth is the reward that it has recorded for each episode that it ended, one
+    added: recordings stop in the midst of episodes, and who ended none is the better the longer it went on. What it
+    recorded in earlier rounds counts too, so that one lucky stretch does not replace what has proved itself.
 
-    Args:
-        here: The round's folder; gets `policy-0`, `policy-1`, ... and `candidates.jsonl`, a row for each.
-        count: How many.
+    Attributes:
+        here: The round's folder; gets `policy-0`, `policy-1`, ..., `policy`, and a row in `candidates.jsonl` for each
+            stretch of the recording.
+        count: How many policies are dreamed.
         data: Folder of the data set.
         imagine: Called as imagine(k, folder): dreams candidate k and stores it there.
-        record: Called as record(k, folder) after it: records what is still missing of its share.
-        incumbent: The policy that came from the round before, recorded as candidate `count`; None in the first round.
-
-    Returns:
-        The best, by the reward that it recorded for each episode it ended, one added: recordings stop in the midst of
-        episodes, and who ends none in as many steps is the better the more reward there was.
-
-    Raises:
-        InputError: This round was begun with another `count`.
+        record: Called as record(share, folder, name): that policy records until this share of the recording is done.
+        before: Folder of the round before, or None in the first.
     """
-    rows = read_rows(here / LOG_NAME)
-    begun_with = {row["policies"] for row in rows} - {count}
-    if begun_with:
-        known = begun_with.pop()
-        raise InputError(f"policies: expected {known}, with which the round in {here} was begun, got {count}")
-    first = {row["candidate"]: row["first_episode"] for row in rows}
-    folders = [here / f"policy-{k}" for k in range(count)] + ([incumbent] if incumbent else [])
-    for k, folder in enumerate(folders):
-        if k not in first:
-            if folder != incumbent:
-                imagine(k, folder)
-            first[k] = EpisodeStore.open(data).num_episodes
-            append_row(here / LOG_NAME, {"candidate": k, "policies": count, "first_episode": first[k]})
-        record(k, folder)
-    store = EpisodeStore.open(data)
-    ends = [*(first[k] for k in range(1, len(folders))), store.num_episodes]
-    best = max(range(len(folders)), key=lambda k: _worth([store.episode(i) for i in range(first[k], ends[k])]))
-    shutil.copytree(folders[best], here / "policy", dirs_exist_ok=True)
-    return Policy.load(here / "policy")
 
+    here: Path
+    count: int
+    data: Path
+    imagine: Callable[[int, Path], object]
+    record: Callable[[float, Path, str], object]
+    before: Path | None
+    _rows: list[dict[str, Any]] = field(default_factory=list)
 
-def _worth(episodes: Sequence[Episode]) -> float:
-    ended = sum(episode.terminated or episode.truncated for episode in episodes)
-    return sum(float(episode.reward.sum()) for episode in episodes) / (ended + 1)
+    def run(self) -> Policy:
+        """Holds heats and final, and copies the best to `here / "policy"`; a killed contest goes on where it was.
+
+        Raises:
+            InputError: This contest was begun with another `count`.
+        """
+        self._rows = read_rows(self.here / LOG_NAME)
+        others = {row["policies"] for row in self._rows} - {self.count}
+        if others:
+            raise InputError(
+                f"policies: expected {others.pop()}, with which the round in {self.here} was begun, got {self.count}"
+            )
+        names = [f"policy-{k}" for k in range(self.count)]
+        for k, name in enumerate(names):
+            if len(self._rows) <= k:
+                self.imagine(k, self.here / name)
+            self._stretch(k, name, (k + 1) / (2 * self.count))
+        heats = {name: self._worth([self._part(k)]) for k, name in enumerate(names)}
+        best = sorted(names, key=heats.__getitem__, reverse=True)
+        finalists = [BEFORE, best[0]] if self.before else best[:2]
+        for i, name in enumerate(finalists):
+            self._stretch(self.count + i, name, (i + 3) / 4)
+        kept = max(finalists, key=lambda name: self._worth(self._parts(name)))  # the policy before, if they are equal
+        if len(self._rows) == self.count + 2:
+            end = {"kept": kept, "first_episode": EpisodeStore.open(self.data).num_episodes}
+            self._log(end | {"episodes": self._parts(kept)})
+        shutil.copytree(self._folder(kept), self.here / "policy", dirs_exist_ok=True)
+        return Policy.load(self.here / "policy")
+
+    def _stretch(self, index: int, name: str, share: float) -> None:
+        if len(self._rows) <= index:
+            self._log({"policy": name, "first_episode": EpisodeStore.open(self.data).num_episodes})
+        if len(self._rows) == index + 1:  # the last one that was begun
+            self.record(share, self._folder(name), name)
+
+    def _log(self, row: dict[str, Any]) -> None:
+        row = {"policies": self.count, **row}
+        append_row(self.here / LOG_NAME, row)
+        self._rows.append(row)
+
+    def _folder(self, name: str) -> Path:
+        return self.before / "policy" if name == BEFORE and self.before else self.here / name
+
+    def _part(self, index: int) -> Part:
+        """The episodes of a stretch."""
+        begin, *after = (row["first_episode"] for row in self._rows[index : index + 2])
+        return begin, after[0] if after else EpisodeStore.open(self.data).num_episodes
+
+    def _parts(self, name: str) -> list[Part]:
+        """The episodes that a policy has recorded, in this round and in those before."""
+        own = [self._part(i) for i, row in enumerate(self._rows) if row.get("policy") == name]
+        if name == BEFORE and self.before:
+            return [*map(tuple, read_rows(self.before / LOG_NAME)[-1]["episodes"]), *own]
+        return own
+
+    def _worth(self, parts: Iterable[Part]) -> float:
+        store = EpisodeStore.open(self.data)
+        episodes = [store.episode(i) for begin, end in parts for i in range(begin, end)]
+        ended = sum(episode.terminated or episode.truncated for episode in episodes)
+        return sum(float(episode.reward.sum()) for episode in episodes) / (ended + 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmenv import EpisodeStore, InputError, atomic, presets, ranges
 
-from .candidates import best_candidate
+from .candidates import Contest
 from .config import ImagineConfig
 from .evaluate import Evaluation, evaluate
 from .imagine import imagine, load_model
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOG_NAME = "loop.jsonl"
 NUM_ENVS = 8  # of a recording
+LEAST_SHARE = 16  # steps of each policy
 SEEDS_APART = 1_000_000  # between the policies of a round, so that no round meets another's seed
 
 Stage = Callable[[str, str], AbstractContextManager[None]]
@@ -84,8 +85,8 @@ def loop(
         rounds: How many in all.
         record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
         imagine_steps: Steps dreamed in each, by each policy.
-        policies: How many are dreamed in each round, from as many seeds. Several share the next recording with the one
-            from which they began, and that with the best episodes there goes on; so the last round, too, is followed by
+        policies: How many are dreamed in each round, from as many seeds. Several share the next recording, and the best
+            there, or the one from which they began, goes on (see candidates.py); so the last round, too, is followed by
             a recording, which only chooses.
         obs: "frames" or "state".
         preset: Size of the world model.
@@ -154,8 +155,8 @@ def check_plan(task: str, preset: str | presets.Preset, behaviour: str, record_s
         if behaviour.partition(":")[0] != "random":
             raise InputError(f"behaviour: expected random, random:N, explore or zero, got {behaviour!r}")
         parse_repeat(behaviour)
-    if policies > 1 and record_steps < (policies + 1) * NUM_ENVS:
-        least = f"at least {(policies + 1) * NUM_ENVS} for {policies} policies and the one before to share"
+    if policies > 1 and record_steps < policies * LEAST_SHARE:
+        least = f"at least {policies * LEAST_SHARE} for {policies} policies to share"
         raise InputError(f"record_steps: expected {least}, got {record_steps}")
     make_task(task, None).close()
 
@@ -197,14 +198,14 @@ class _Sitting:
         if self.policies == 1:
             policy = self._dream(number, model, init, here / "policy")
         else:
-            policy = best_candidate(
-                here,
-                self.policies,
-                self.data,
-                lambda k, into: self._dream(number, model, init, into, candidate=k),
-                lambda k, actor: self._record_share(number, k, actor),
-                init,
-            )
+            policy = Contest(
+                here=here,
+                count=self.policies,
+                data=self.data,
+                imagine=lambda k, into: self._dream(number, model, init, into, candidate=k),
+                record=lambda share, actor, name: self._record_share(number, share, actor, name),
+                before=before if number else None,
+            ).run()
         with (
             self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
             progress_bar(f"evaluate, round {number + 1}", "episodes", wanted=self.progress) as show,
@@ -233,12 +234,10 @@ class _Sitting:
             with self.stage("record", f"{missing:,} real steps of {self.task}, {actions} actions{self._turn(number)}"):
                 record(self.task, missing, actor, self.data, progress=self.progress, **options)
 
-    def _record_share(self, number: int, candidate: int, actor: Path) -> None:
-        """What a candidate records of the next round's steps; few environments, so that its episodes get long."""
-        sharing = self.policies + (number > 0)  # the one from the round before takes part
-        until = self.record_steps * (number + 1) + self.record_steps * (candidate + 1) // sharing
-        whose = f"policy {candidate + 1}'s" if candidate < self.policies else "the policy before's"
-        self._record(number + 1, until, actor, whose, num_envs=max(2, NUM_ENVS // sharing))
+    def _record_share(self, number: int, share: float, actor: Path, name: str) -> None:
+        """Part of the next round's steps; in few environments, so that episodes get long."""
+        until = self.record_steps * (number + 1) + round(self.record_steps * share)
+        self._record(number + 1, until, actor, f"{name}'s", num_envs=2)
 
     def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
         if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill

@@ -105,7 +105,7 @@ class Policy:
 
     Example:
         >>> policy = Policy.load("runs/demo/policy")  # doctest: +SKIP
-        >>> actions = policy.act(obs)  # (B, O) float32 -> (B, A) in the task's own unit; doctest: +SKIP
+        >>> actions = policy.act(latents)  # doctest: +SKIP
     """
 
     def __init__(self, config: PolicyConfig, *, model: WorldModel | None = None, seed: int = 0) -> None:

@@ -149,25 +149,36 @@ def test_of_several_policies_the_one_that_reality_prefers_goes_on(tmp_path, quic
     assert len({seed for _, seed in filter(None, asked)}) == 6
     assert [r.real_steps for r in done] == pytest.approx([240, 360], abs=20), "the last one's recording only chooses"
     assert [r.policy_steps for r in done] == [3 * 128, 6 * 128], "all that was dreamed counts"
-    store = EpisodeStore.open(tmp_path / "data")
-    episodes = list(store)
+    episodes = list(EpisodeStore.open(tmp_path / "data"))
+
+    def worth(*parts):
+        own = [e for begin, end in parts for e in episodes[begin:end]]
+        return sum(len(e.action) for e in own) / (1 + sum(e.terminated for e in own))
+
+    earlier = []
     for r in done:
         here = r.policy.parent
-        first = [row["first_episode"] for row in read_rows(here / "candidates.jsonl")]
-        after = [read_rows(tmp_path / "round-01" / "candidates.jsonl")[0]["first_episode"], len(episodes)][r.number]
-        parts = [episodes[a:b] for a, b in itertools.pairwise([*first, after])]
-        worth = [sum(len(e.action) for e in p) / (1 + sum(e.terminated for e in p)) for p in parts]
-        assert len(worth) == 3 + r.number, "from the second round on the one before takes part"
-        chosen = int(np.argmax(worth))
-        folder = here / f"policy-{chosen}" if chosen < 3 else tmp_path / "round-00" / "policy"
-        best = Policy.load(folder).network.state_dict()
-        kept = Policy.load(r.policy).network.state_dict()
-        assert all(torch.equal(best[key], kept[key]) for key in kept)
+        *rows, end = read_rows(here / "candidates.jsonl")
+        parts = list(itertools.pairwise([row["first_episode"] for row in (*rows, end)]))
+        names = [row["policy"] for row in rows]
+        assert names[:3] == ["policy-0", "policy-1", "policy-2"] and all(a < b for a, b in parts)
+        best = sorted(range(3), key=lambda k: -worth(parts[k]))
+        finalists = ["before", names[best[0]]] if r.number else [names[best[0]], names[best[1]]]
+        assert names[3:] == finalists, "from the second round on the one before is in the final"
+        whole = {name: [part for n, part in zip(names, parts, strict=True) if n == name] for name in finalists}
+        if r.number:
+            whole["before"] = earlier + whole["before"]
+        kept = max(finalists, key=lambda name: worth(*whole[name]))
+        assert end["kept"] == kept and [tuple(part) for part in end["episodes"]] == whole[kept]
+        folder = tmp_path / "round-00" / "policy" if kept == "before" else here / kept
+        weights = [Policy.load(path).network.state_dict() for path in (folder, r.policy)]
+        assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+        earlier = whole[kept]
 
 
 def test_policies_that_share_a_recording_need_enough_of_it(tmp_path):
-    with pytest.raises(InputError, match="record_steps: expected at least 40 for 4 policies and the one before"):
-        loop(TASK, tmp_path / "loop", policies=4, record_steps=39, obs="state")
+    with pytest.raises(InputError, match="record_steps: expected at least 64 for 4 policies to share, got 63"):
+        loop(TASK, tmp_path / "loop", policies=4, record_steps=63, obs="state")
     with pytest.raises(InputError, match="policies"):
         loop(TASK, tmp_path / "loop", policies=0, obs="state")
     assert not (tmp_path / "loop").exists()
