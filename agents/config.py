@@ -9,6 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from wmenv import InputError, ranges
 
+LEAST_SHARE = 16
+"""Real steps that each of several policies needs of a recording which they share."""
+
 DEFAULT_HORIZON = 100
 """Dreams are cut here unless the task's own limit is shorter: drift grows with the length, and a truncated dream
 bootstraps from the critic, so that the agent still learns to care about what comes after."""
@@ -133,7 +136,7 @@ class DemoConfig:
         behaviour: What acts in the first recording: "random", "random:N", "explore" or "zero".
         rounds: How often recording, training and imagining alternate; from the second on the policy itself acts.
         policies: How many are dreamed in each round, see `agents.loop`.
-        record_steps: Real steps recorded for the world model, all rounds together.
+        record_steps: Real steps recorded, all rounds together, to learn the world and to choose between policies.
         heldout_steps: Real steps recorded for measuring it, half of them by the trained policy; never learned from.
         imagine_steps: Steps dreamed by PPO, all rounds together.
         episodes: Real episodes of each evaluation.
@@ -160,13 +163,22 @@ class DemoConfig:
         """
         for name in ("rounds", "policies", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
             ranges.check_whole(name, getattr(self, name), 2 if name == "heldout_steps" else 1)
-        if min(self.each_record_steps, self.each_imagine_steps) < 1:
-            raise InputError(f"rounds: expected at most one for each policy's step, got {self.rounds}")
+        each = LEAST_SHARE * self.policies if self.policies > 1 else 1
+        least = {"record_steps": self.num_recordings * each, "imagine_steps": self.rounds * self.policies}
+        for name, steps in least.items():
+            if getattr(self, name) < steps:
+                whose = f"{self.rounds} rounds and {self.policies} policies"
+                raise InputError(f"{name}: expected at least {steps} for {whose}, got {getattr(self, name)}")
+
+    @property
+    def num_recordings(self) -> int:
+        """One for each round; several policies are also recorded after the last."""
+        return self.rounds + (self.policies > 1)
 
     @property
     def each_record_steps(self) -> int:
-        """Real steps of each recording; policies that share them are also recorded after the last round."""
-        return self.record_steps // (self.rounds + (self.policies > 1))
+        """Real steps of each recording."""
+        return self.record_steps // self.num_recordings
 
     @property
     def each_imagine_steps(self) -> int:

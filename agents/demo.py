@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import EpisodeStore, InputError, metrics
+from wmenv import EpisodeStore, InputError, metrics, train
 
 from .baselines import train_real
 from .callbacks import RECORD_NAME
@@ -87,10 +87,11 @@ def demo(
         KeyboardInterrupt: After saving what was under way.
     """
     config = config or DemoConfig()
-    plan = (config.task, config.preset, config.behaviour, config.each_record_steps, config.policies)
-    check_plan(*plan)  # before an earlier demo is deleted
-    out = prepare(Path(out))
     ppo = ppo or ImagineConfig()
+    plan: dict[str, Any] = {"preset": config.preset, "behaviour": config.behaviour, "policies": config.policies}
+    plan |= {"record_steps": config.each_record_steps, "obs": config.obs, "config": ppo}
+    check_plan(config.task, **plan)  # before an earlier demo is deleted
+    out = prepare(Path(out))
     seed, task = config.seed, config.task
     stages = Stages(progress)
     with PeakMemory() as memory:
@@ -114,7 +115,8 @@ def demo(
             record(task, half, config.behaviour, out / "heldout", seed=seed + 1000, **options)
             heldout = record(task, half, str(out / "policy"), out / "heldout", seed=seed + 1001, **options)
             episodes = [heldout.episode(i) for i in range(heldout.num_episodes)]
-            errors = metrics.horizon_error(model, episodes, store.load(), horizon=HORIZON)
+            learned, _ = train.parted(store.load()[: rounds[-1].episodes])
+            errors = metrics.horizon_error(model, episodes, learned, horizon=HORIZON)
             speed = measure_speed(task, model)
             media = heldout_media(model, policy, task, episodes, seed=_first_seed(config))
     report = {

@@ -145,14 +145,33 @@ def make_verifier(model: WorldModel) -> DreamVerifier:
         InputError: The model dreams frames.
         TaskError: `physics` does not know the model's task.
     """
-    if model.config.modality != "state":
-        raise InputError(
-            f"verify: expected a model that dreams states, got one of {model.config.modality}; "
-            "pictures do not tell velocities, so leave verify out"
-        )
+    check_verifiable(model.config.modality)
     from physics import DreamVerifier
 
     return DreamVerifier(model.config.task)
+
+
+def check_verifiable(modality: str) -> None:
+    """Refuses what no verifier reads.
+
+    Raises:
+        InputError: These are not states.
+    """
+    if modality != "state":
+        raise InputError(
+            f"verify: expected a model that dreams states, got one of {modality}; "
+            "pictures do not tell velocities, so leave verify out"
+        )
+
+
+def check_network(config: PPOConfig) -> None:
+    """Refuses a network that no policy could have, before there is a model to have it for.
+
+    Raises:
+        InputError: `hidden`, `activation` or `log_std_init` is out of range.
+    """
+    some: dict[str, Any] = {"task": "any", "observation_dim": 1, "observation_bound": 1.0}
+    PolicyConfig(**some, action_low=(-1.0,), action_high=(1.0,), **config.policy_fields())
 
 
 def load_model(model: WorldModel | str | Path, device: str = "auto") -> WorldModel:

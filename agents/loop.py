@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import EpisodeStore, InputError, atomic, presets, ranges
+from wmenv import EpisodeStore, InputError, atomic, device, presets, ranges
 
+from .candidates import LOG_NAME as CANDIDATES
 from .candidates import Contest
-from .config import ImagineConfig
+from .config import LEAST_SHARE, ImagineConfig
 from .evaluate import Evaluation, evaluate
-from .imagine import imagine, load_model
+from .imagine import check_network, check_verifiable, imagine, load_model
 from .policy import Policy
 from .progress import progress_bar
 from .real_env import make_task
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 LOG_NAME = "loop.jsonl"
 NUM_ENVS = 8  # of a recording
-LEAST_SHARE = 16  # steps of each policy
 SEEDS_APART = 1_000_000  # between the policies of a round, so that no round meets another's seed
 
 Stage = Callable[[str, str], AbstractContextManager[None]]
@@ -44,6 +44,7 @@ class Round:
         model: Folder of its world model.
         policy: Folder of its policy.
         real_steps: Real steps recorded so far.
+        episodes: How many of the recorded episodes, the first ones, its world model had; later ones only chose.
         policy_steps: Steps dreamed so far, by all policies.
         evaluation: The policy on the real task.
     """
@@ -52,6 +53,7 @@ class Round:
     model: Path
     policy: Path
     real_steps: int
+    episodes: int
     policy_steps: int
     evaluation: Evaluation
 
@@ -112,9 +114,11 @@ def loop(
         ("record_steps", record_steps),
         ("imagine_steps", imagine_steps),
         ("policies", policies),
+        ("episodes", episodes),
     ):
         ranges.check_whole(name, value, 1)
-    check_plan(task, preset, behaviour, record_steps, policies)
+    plan: dict[str, Any] = {"preset": preset, "behaviour": behaviour, "record_steps": record_steps}
+    check_plan(task, **plan, policies=policies, obs=obs, config=config)
     sitting = _Sitting(
         task=task,
         out=Path(out),
@@ -142,11 +146,21 @@ def loop(
     return results
 
 
-def check_plan(task: str, preset: str | presets.Preset, behaviour: str, record_steps: int, policies: int) -> None:
-    """Refuses what only a later stage would find out, before anything is recorded or deleted.
+def check_plan(
+    task: str,
+    *,
+    preset: str | presets.Preset,
+    behaviour: str,
+    record_steps: int,
+    policies: int,
+    obs: str,
+    config: ImagineConfig | None,
+) -> None:
+    """Refuses what only a later stage would find out, before anything is recorded or deleted; arguments as of `loop`.
 
     Raises:
-        InputError: There is no such preset or behaviour, or there is too little to share.
+        InputError: There is no such preset, behaviour, device or network, there is too little to share, or frames are
+            to be verified.
         TaskError: There is no such task.
     """
     if not isinstance(preset, presets.Preset):
@@ -158,6 +172,11 @@ def check_plan(task: str, preset: str | presets.Preset, behaviour: str, record_s
     if policies > 1 and record_steps < policies * LEAST_SHARE:
         least = f"at least {policies * LEAST_SHARE} for {policies} policies to share"
         raise InputError(f"record_steps: expected {least}, got {record_steps}")
+    config = config or ImagineConfig()
+    device.named_device(config.device)
+    check_network(config)
+    if config.verify:
+        check_verifiable(obs)
     make_task(task, None).close()
 
 
@@ -197,6 +216,7 @@ class _Sitting:
         init = before / "policy" if number else None
         if self.policies == 1:
             policy = self._dream(number, model, init, here / "policy")
+            had = EpisodeStore.open(self.data).num_episodes
         else:
             policy = Contest(
                 here=here,
@@ -206,6 +226,7 @@ class _Sitting:
                 record=lambda share, actor, name: self._record_share(number, share, actor, name),
                 before=before if number else None,
             ).run()
+            had = read_rows(here / CANDIDATES)[0]["first_episode"]
         with (
             self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
             progress_bar(f"evaluate, round {number + 1}", "episodes", wanted=self.progress) as show,
@@ -213,7 +234,7 @@ class _Sitting:
             score = evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
         new = Policy.load(here / ("policy" if self.policies == 1 else "policy-0"))
         dreamed = self.policies * (new.config.steps - (Policy.load(init).config.steps if init else 0))
-        return self._finish(number, dreamed, score, time.monotonic() - begun)
+        return self._finish(number, had, dreamed, score, time.monotonic() - begun)
 
     @property
     def data(self) -> Path:
@@ -256,18 +277,19 @@ class _Sitting:
         ):
             return imagine(model, self.imagine_steps, into, config=self.config, seed=seed, init=init, progress=show)
 
-    def _finish(self, number: int, dreamed: int, evaluation: Evaluation, seconds: float) -> Round:
+    def _finish(self, number: int, had: int, dreamed: int, evaluation: Evaluation, seconds: float) -> Round:
         here, earlier = round_folder(self.out, number), read_rows(self.out / LOG_NAME)
         done = Round(
             number=number,
             model=here / "model",
             policy=here / "policy",
             real_steps=self._recorded(),
+            episodes=had,
             policy_steps=dreamed + (earlier[-1]["policy_steps"] if earlier else 0),
             evaluation=evaluation,
         )
         atomic.write_json(here / "evaluation.json", evaluation.to_dict())
-        row = {"round": number, "real_steps": done.real_steps, "policy_steps": done.policy_steps}
+        row = {"round": number, "real_steps": done.real_steps, "episodes": had, "policy_steps": done.policy_steps}
         row |= {"wall_seconds": seconds, "return_mean": evaluation.mean, "return_sem": evaluation.sem}
         append_row(self.out / LOG_NAME, row)  # last: where a round has its row, all of it is done
         return done

@@ -26,7 +26,7 @@ from agents.evaluate import evaluate
 from agents.loop import LOG_NAME, loop, round_folder
 from agents.rows import read_rows
 from benchmarks.common import FOLDER, append_result
-from wmenv.data import EpisodeStore
+from wmenv.data import Episode, EpisodeStore
 from wmenv.metrics import horizon_error, probe_latents
 from wmenv.train import parted
 from wmenv.world_model import WorldModel
@@ -134,7 +134,8 @@ def run(study: Study, seed: int) -> None:
     last = round_folder(out, study.rounds - 1)
     store = EpisodeStore.open(out / "data", task=study.task)
     model = WorldModel.from_pretrained(last / "model")
-    dreamed = read_rows(out / LOG_NAME)[-1]["policy_steps"]
+    end = read_rows(out / LOG_NAME)[-1]
+    dreamed = end["policy_steps"]
     policies: dict[str, Any] = {"random": "random", "zero": "zero", "dream": last / "policy"}
     for arm, steps in (("real_equal_steps", store.num_steps), ("real_equal_policy_steps", dreamed)):
         policies[arm] = train_real(study.task, model, steps, out / arm, seed=seed)
@@ -152,13 +153,13 @@ def run(study: Study, seed: int) -> None:
         real_steps=store.num_steps,
         policy_steps=dreamed,
         **study.settings(),
-        **_quality(model, store),
+        **_quality(model, store.load()[: end["episodes"]]),
     )
 
 
-def _quality(model: WorldModel, store: EpisodeStore) -> dict[str, Any]:
-    """Error against horizon, and for frames the probe, on the episodes that were held out of training."""
-    learned, kept = parted(store.load())
+def _quality(model: WorldModel, episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Error against horizon, and for frames the probe, on those of the model's episodes that it was not trained on."""
+    learned, kept = parted(episodes)
     errors = horizon_error(model, kept, learned)
     shown = [i for i, h in enumerate(errors["horizons"]) if h in SHOWN_HORIZONS]
     quality: dict[str, Any] = {

@@ -84,7 +84,7 @@ def returns_section(report: Mapping[str, Any]) -> str:
         "the same starts, each to its end. A pale dot is one episode, the large dot their mean, the bar its 95% "
         "interval. Further right is better.</p>\n"
         f"<figure>{chart}<figcaption>“Same real steps” is PPO trained on the real task for the "
-        f"{report['real_steps']:,} steps that the world model also had, seeing the same observations. {remark}"
+        f"{report['real_steps']:,} steps that were recorded here, seeing the same observations. {remark}"
         f"</figcaption></figure>\n{_table(report)}"
     )
 

@@ -72,14 +72,23 @@ def test_the_table_names_every_policy(run):
         assert words in text
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"task": "wmenv/No-v0"}, {"preset": "huge"}, {"behaviour": "random:0"}, {"record_steps": 99}]
-)
-def test_a_demo_that_cannot_run_leaves_the_one_before(tmp_path, wrong):
+WRONG = [
+    ({"task": "wmenv/No-v0"}, {}),
+    ({"preset": "huge"}, {}),
+    ({"behaviour": "random:0"}, {}),
+    ({}, {"device": "tpu"}),
+    ({}, {"verify": True}),
+    ({}, {"activation": "step"}),
+    ({}, {"hidden": (0,)}),
+]
+
+
+@pytest.mark.parametrize(("wrong", "ppo"), WRONG)
+def test_a_demo_that_cannot_run_leaves_the_one_before(tmp_path, wrong, ppo):
     prepare(tmp_path)
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises((InputError, TaskError)):
-        demo(tmp_path, config=DemoConfig(**wrong), progress=False)
+        demo(tmp_path, config=DemoConfig(**wrong), ppo=ImagineConfig(**ppo), progress=False)
     assert (tmp_path / "report.json").exists()
 
 
@@ -94,3 +103,10 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(run, tmp_path):
     with pytest.raises(InputError, match="out: expected an empty folder or one of a demo"):
         prepare(foreign)
     assert cli.main(["demo", "--out", str(foreign)]) == 2 and (foreign / "data").exists()
+
+
+def test_a_demo_of_too_few_steps_is_refused():
+    with pytest.raises(InputError, match="record_steps: expected at least 256 for 3 rounds and 4 policies, got 99"):
+        DemoConfig(record_steps=99)
+    with pytest.raises(InputError, match="imagine_steps: expected at least 12 for 3 rounds and 4 policies, got 11"):
+        DemoConfig(imagine_steps=11)
