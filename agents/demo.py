@@ -264,7 +264,10 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
         each = f"--record-steps {config.each_record_steps} --imagine-steps {config.each_imagine_steps}"
         return [
             f"wmenv loop {config.task} --rounds {config.rounds} --policies {config.policies} {each} "
-            f"--behaviour {config.behaviour} --obs {config.obs} --preset {config.preset} --out {out}/loop{seed}"
+            f"--behaviour {config.behaviour} --obs {config.obs} --preset {config.preset} --episodes {ROUND_EPISODES} "
+            f"--out {out}/loop{seed}",
+            f"wmenv evaluate {out}/loop/round-{config.rounds - 1:02d}/policy --task {config.task} "
+            f"--episodes {config.episodes}",
         ]
     obs = "" if config.obs == "frames" else f" --obs {config.obs}"
     return [

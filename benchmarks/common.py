@@ -15,6 +15,7 @@ from agents.rows import append_row
 from wmenv import atomic
 
 FOLDER = Path(__file__).parent
+REPEATS = 5
 
 Value = str | float | int | bool | None
 
@@ -73,23 +74,22 @@ def append_result(
     return path
 
 
-def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0, repeats: int = 5) -> float:
-    """How many units `function` does per second: the median of `repeats` timed stretches after one warm-up call.
+def rate(function: Callable[[], object], *, units: int = 1, seconds: float = 2.0) -> float:
+    """How many units `function` does per second: the median of `REPEATS` timed stretches after one warm-up call.
 
     Args:
         function: Called without arguments; each call does `units` units of work.
         units: Units per call, for instance the number of environments that one step moves.
         seconds: Wall time of all stretches together.
-        repeats: Number of stretches.
 
     Returns:
         Units per second.
     """
     function()
     rates = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         calls, start = 0, time.perf_counter()
-        while calls == 0 or time.perf_counter() - start < seconds / repeats:
+        while calls == 0 or time.perf_counter() - start < seconds / REPEATS:
             function()
             calls += 1
         rates.append(calls * units / (time.perf_counter() - start))

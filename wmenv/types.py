@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
-import torch
 from torch import Tensor
 
 LATENT_BOUND = 10.0
@@ -72,15 +71,6 @@ class EncoderState(NamedTuple):
 
 
 Rows = TypeVar("Rows", bound=tuple)
-
-
-def select_rows(mask: Tensor, new: Rows, old: Rows) -> Rows:
-    """Rows of `new` where `mask` (B,) is True, of `old` elsewhere."""
-
-    def pick(n: Tensor, o: Tensor) -> Tensor:
-        return torch.where(mask.view(-1, *[1] * (n.ndim - 1)), n, o)
-
-    return type(new)(*map(pick, new, old))
 
 
 def gather_rows(index: Tensor, state: Rows) -> Rows:

@@ -30,23 +30,23 @@ IDENTIFIED_FRAMES, IDENTIFIED_CLIPS = 17, 192  # two windows of 8 control steps 
 
 
 def real_clips(
-    task: str, episodes: Sequence[Episode], frames: int, most: int | None = None, *, fewest: int = FEWEST
+    task: str, episodes: Sequence[Episode], frames: int, most: int | None = None
 ) -> list[physics.MotionClip]:
     """Clips of `frames` states out of recorded episodes, evenly out of all stretches, at most `most` of them.
 
     They are as dreams will be: without what a state leaves out.
 
     Raises:
-        DataError: The episodes are too short for `fewest` clips.
+        DataError: The episodes are too short for `FEWEST` clips.
     """
     stretches = [
         (episode.state[first : first + frames], episode.action[first : first + frames - 1])
         for episode in episodes
         for first in range(0, episode.num_steps + 2 - frames, max(frames // 4, 1))
     ]
-    if len(stretches) < fewest:
+    if len(stretches) < FEWEST:
         raise DataError(
-            f"data: expected {fewest} stretches of {frames} frames to calibrate the verifier on, got {len(stretches)}; "
+            f"data: expected {FEWEST} stretches of {frames} frames to calibrate the verifier on, got {len(stretches)}; "
             "record longer episodes or more of them, or choose fewer frames"
         )
     chosen = np.unique(

@@ -55,10 +55,10 @@ class Plan:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("device: expected a CUDA GPU for 'cuda', got none; use 'cpu'")
 
-    def settings(self, *, most: int | None = None) -> Iterator[tuple[str, int]]:
-        """Presets, each with its numbers of dreams, up to `most`."""
+    def settings(self) -> Iterator[tuple[str, int]]:
+        """Presets, each with its numbers of dreams."""
         for preset, batches in self.batches.items():
-            yield from ((preset, rows) for rows in batches if most is None or rows <= most)
+            yield from ((preset, rows) for rows in batches)
 
 
 def plan_for(device: str, *, quick: bool) -> Plan:

@@ -1,4 +1,4 @@
-"""The verbs of the physics verifier: judge a clip, and measure how blind the judge is."""
+"""The verbs of physics: judge a clip, measure how blind the judge is, find a recording's world, learn to track."""
 
 from __future__ import annotations
 
