@@ -248,17 +248,18 @@ class _Sitting:
             return 0
         return EpisodeStore.open(self.data, task=self.task).num_steps
 
-    def _record(self, number: int, until: int, actor: str | Path, actions: str, num_envs: int = NUM_ENVS) -> None:
+    def _record(self, number: int, until: int, actor: str | Path, actions: str, **options: Any) -> None:
         missing = until - self._recorded()
         if missing > 0:
-            options = {"obs": self.obs, "num_envs": num_envs, "seed": self.seed + number, "world": self.world}
+            usual: dict[str, Any] = {"obs": self.obs, "world": self.world, "seed": self.seed + number}
+            options = usual | {"num_envs": NUM_ENVS} | options
             with self.stage("record", f"{missing:,} real steps of {self.task}, {actions} actions{self._turn(number)}"):
                 record(self.task, missing, actor, self.data, progress=self.progress, **options)
 
     def _record_share(self, number: int, share: float, actor: Path, name: str) -> None:
         """Part of the next round's steps; in few environments, so that episodes get long."""
         until = self.record_steps * (number + 1) + round(self.record_steps * share)
-        self._record(number + 1, until, actor, f"{name}'s", num_envs=2)
+        self._record(number, until, actor, f"{name}'s", num_envs=2, seed=self.seed + number + 1)
 
     def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
         if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill
