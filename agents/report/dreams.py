@@ -243,8 +243,8 @@ def curve_section(report: Mapping[str, Any]) -> str:
 def _rounds(report: Mapping[str, Any]) -> str:
     """What each round's policy reached on the real task."""
     chosen = (
-        f" In each round {report['policies']} policies learned like this, from as many seeds; in the next recording the "
-        "best of them met the one from before, and the better went on: its learning is drawn."
+        f" In each round {report['policies']} policies learned like this, from as many seeds; in the next recording "
+        "the best of them met the one from before, and the better went on: its learning is drawn."
         if report["policies"] > 1
         else ""
     )
