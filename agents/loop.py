@@ -259,7 +259,7 @@ class _Sitting:
     def _record_share(self, number: int, share: float, actor: Path, name: str) -> None:
         """Part of the next round's steps; in few environments, so that episodes get long."""
         until = self.record_steps * (number + 1) + round(self.record_steps * share)
-        self._record(number, until, actor, f"{name}'s", num_envs=2, seed=self.seed + number + 1)
+        self._record(number, until, actor, f"{name}'s", num_envs=2, num_processes=1, seed=self.seed + number + 1)
 
     def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
         if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill

@@ -50,7 +50,8 @@ def weights(model: WorldModel) -> np.ndarray:
     return torch.cat([p.flatten() for p in model.dynamics.parameters()]).numpy()
 
 
-def test_the_verb_leaves_a_model_figures_and_a_page(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_verb_leaves_a_model_figures_and_a_page(made: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("agents.examine.HORIZON", 8)  # 64 take most of a minute
     model, data = made
     out = tmp_path / "tuned"
     options = ["--updates", "2", "--starts", "16", "--group", "4", "--worlds", "1", "--check-every", "1"]
