@@ -257,6 +257,7 @@ def test_a_kill_between_any_two_steps_of_a_save_leaves_the_old_or_the_new_one(sa
     assert read(tmp_path / "first") == new
 
 
+@pytest.mark.slow  # what could be between two steps of a save is tried above; this one has real kills
 def test_kills_while_saving_never_lose_the_policy(saved, tmp_path):
     """SIGKILL at random moments of a save loop; each survivor loads and never goes back in steps."""
     _, folder = saved
