@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from wmenv import WorldModel
 
 LOG_NAME = "loop.jsonl"
-NUM_ENVS = 8  # of a recording
 SEEDS_APART = 1_000_000  # between the policies of a round, so that no round meets another's seed
 
 Stage = Callable[[str, str], AbstractContextManager[None]]
@@ -252,7 +251,7 @@ class _Sitting:
         missing = until - self._recorded()
         if missing > 0:
             usual: dict[str, Any] = {"obs": self.obs, "world": self.world, "seed": self.seed + number}
-            options = usual | {"num_envs": NUM_ENVS} | options
+            options = usual | options
             with self.stage("record", f"{missing:,} real steps of {self.task}, {actions} actions{self._turn(number)}"):
                 record(self.task, missing, actor, self.data, progress=self.progress, **options)
 

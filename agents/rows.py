@@ -22,8 +22,25 @@ def append_row(path: str | Path, row: Mapping[str, Any]) -> None:
         file.write("\n" + text if cut_off else text)  # a kill cut the last row; this one is not to be lost with it
 
 
+def published_rows(path: str | Path) -> list[dict[str, Any]]:
+    """Every row, for tables: none may be lost without a word; where there is no file there are none.
+
+    Raises:
+        ValueError: A line is no JSON record; the message names file and line.
+    """
+    path = Path(path)
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            where = f"{path.name}:{number}"
+            raise ValueError(f"{where}: expected one JSON record, got {line[:60]!r}; remove the line") from error
+    return rows
+
+
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The whole rows; one that a kill cut off is left out, and where there is no file there are none."""
+    """The whole rows, to go on from; one that a kill cut off is left out, and where there is no file there are none."""
     path = Path(path)
     if not path.exists():
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from agents.rows import read_rows
+from agents.rows import published_rows
 
 Row = dict[str, Any]
 ORDER = ("teacher", "consistency", "self_forcing", "flow_map")
@@ -42,7 +42,7 @@ NOTE = (
 
 def load(path: Path) -> list[Row]:
     """The rows of the study, one a task, slip, seed and arm, of which the last counts; none if it has not been run."""
-    rows = {(row["task"], row["slip"], row["seed"], row["arm"]): row for row in read_rows(path)}
+    rows = {(row["task"], row["slip"], row["seed"], row["arm"]): row for row in published_rows(path)}
     return list(rows.values())
 
 

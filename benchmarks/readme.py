@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from agents.bench import page
-from agents.rows import read_rows
+from agents.rows import published_rows
 from benchmarks import fewsteps_table, rlpf_table
 
 ROOT = Path(__file__).parent.parent
@@ -51,8 +51,8 @@ def load_runs(folder: Path) -> dict[Key, Run]:
     """
     runs: dict[Key, Run] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            row = _parse(line, f"{path.name}:{number}")
+        for number, row in enumerate(published_rows(path), start=1):
+            _check(row, f"{path.name}:{number}")
             run = runs.setdefault((row["task"], row["modality"], row["seed"]), {**row, "returns": {}, "made": []})
             run["made"].append((row["command"], _machine(row["hardware"])))
             run["returns"].update(row["returns"])
@@ -157,7 +157,7 @@ def verifier_tables(path: Path) -> dict[str, str]:
         return {}
     from physics import summary_rows, summary_tables
 
-    rows = read_rows(path)
+    rows = published_rows(path)
     sources = {name: _sources(used) for name, used in summary_rows(rows).items()}
     return {name: f"{table}\n\n{sources[name]}".rstrip() for name, table in summary_tables(rows).items()}
 
@@ -209,16 +209,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(line: str, where: str) -> dict:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: expected one JSON record, got {line[:60]!r}; remove the line") from error
+def _check(row: Mapping, where: str) -> None:
     missing = [key for key in REQUIRED if key not in row]
     unknown = sorted(set(row.get("returns", ())) - set(ARMS))
     if missing or unknown:
         raise ValueError(f"{where}: expected fields {REQUIRED} and arms {ARMS}, lacks {missing}, unknown {unknown}")
-    return row
 
 
 def _result_row(task: str, modality: str, runs: Sequence[Run]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.rows import read_rows
+from agents.rows import published_rows
 
 Row = dict[str, Any]
 ORDER = ("none", "rlpf", "supervised", "filter", "binary", "grpo", "random", "dpo")
@@ -47,7 +47,7 @@ NOTE = (
 
 def load(path: Path) -> list[Row]:
     """The rows of the study; none if it has not been run."""
-    return read_rows(path)
+    return published_rows(path)
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
