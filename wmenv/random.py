@@ -4,6 +4,9 @@ Each row of a batch has its own seed and its own counter; the words are Philox4x
 No state is kept and no row sees another. The normals use only operations that IEEE 754 rounds exactly (+, -, *, /,
 sqrt), one kernel each, so that the same seed and counter give the same bits in every batch size and on every device.
 
+A step needs few numbers and hundreds of small operations for them, so on a CPU NumPy computes them, whose calls cost a
+fraction of torch's; on a GPU torch does. Both run this one code, over what the two libraries name alike.
+
 # B rows, K blocks of four 32-bit words
 """
 
@@ -12,7 +15,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,38 +37,53 @@ _BUMPS = tuple(tuple(turn * step for step in _WEYL[:: -1 if turn % 2 == 0 else 1
 _WORD = 0xFFFFFFFF
 
 
-def philox(counter: Tensor, key: Tensor) -> Tensor:
+def philox(counter: Any, key: Any) -> Any:
     """Ten rounds of Philox4x32.
 
     Args:
-        counter: long (4, ...), words in [0, 2**32), lowest word first.
-        key: long (2, ...), words in [0, 2**32), broadcast against a counter word.
+        counter: long (4, ...), words in [0, 2**32), lowest word first; a tensor or an int64 array.
+        key: long (2, ...), words in [0, 2**32), with as many axes; broadcast against a counter word. Like `counter`.
 
     Returns:
-        Long (4, ...): four random words in [0, 2**32).
+        Long (4, ...): four random words in [0, 2**32). Like `counter`.
     """
     # A 64-bit product wraps to the right bits, whatever its sign; the mask after the xor takes the low word back. Each
     # round exchanges the two halves; instead of moving them, the constants alternate, and ten rounds bring them back.
-    shape = torch.broadcast_shapes(counter.shape[1:], key.shape[1:])
-    (forth, back), bumps = _constants(counter.device, len(shape))
-    keys = (torch.stack((key.flip(0), key)) + bumps).flatten(0, 1).unbind()
-    even, odd = counter[0::2].expand(2, *shape), counter[1::2].expand(2, *shape)
-    for turn, round_key in enumerate(keys):
+    lib = _library(counter)
+    (forth, back), bumps = _constants(lib, getattr(counter, "device", None), counter.ndim - 1)
+    keys = lib.stack((_swapped(key), key)) + bumps  # (5, 2, 2, ...)
+    even, odd = counter[0::2], counter[1::2]
+    for turn in range(_ROUNDS):
         product = even * (back if turn % 2 else forth)
         even = product >> 32
-        even ^= round_key
-        even ^= odd.flip(0)
+        even ^= keys[turn // 2, turn % 2]
+        even ^= _swapped(odd)
         even &= _WORD
         odd = product
-    return torch.stack((even[0], odd[0] & _WORD, even[1], odd[1] & _WORD))
+    odd = odd & _WORD
+    return lib.stack((even[0], odd[0], even[1], odd[1]))
+
+
+def _library(array: Any) -> ModuleType:
+    return torch if isinstance(array, Tensor) else np
+
+
+def _swapped(halves: Any) -> Any:
+    return halves[::-1] if isinstance(halves, np.ndarray) else halves.flip(0)
+
+
+def _near(*rows: Tensor) -> tuple[Any, ...]:
+    """The same numbers where they are computed: as arrays if they lie on the CPU, else as they are."""
+    return tuple(row.numpy() if row.device.type == "cpu" else row for row in rows)
 
 
 @functools.cache
-def _constants(device: torch.device, dims: int) -> tuple[Tensor, Tensor]:
+def _constants(lib: ModuleType, device: Any, dims: int) -> tuple[Any, Any]:
     """The multipliers (forth, back) and what each pair of rounds adds to the key, over `dims` trailing axes."""
     ones = [1] * dims
-    multipliers = torch.tensor((_MULTIPLIER, _MULTIPLIER[::-1]), device=device).view(2, 2, *ones)
-    return multipliers, torch.tensor(_BUMPS, device=device).view(_ROUNDS // 2, 2, 2, *ones)
+    multipliers = lib.asarray((_MULTIPLIER, _MULTIPLIER[::-1]), dtype=lib.int64, device=device)
+    bumps = lib.asarray(_BUMPS, dtype=lib.int64, device=device)
+    return multipliers.reshape(2, 2, *ones), bumps.reshape(_ROUNDS // 2, 2, 2, *ones)
 
 
 def words(seed: Tensor, counter: Tensor, blocks: int, *, stream: int = NORMAL_STREAM) -> Tensor:
@@ -80,13 +101,16 @@ def words(seed: Tensor, counter: Tensor, blocks: int, *, stream: int = NORMAL_ST
     Raises:
         InputError: if `seed` and `counter` are not long tensors of one shape (B,).
     """
-    _check_rows("seed", seed)
-    _check_rows("counter", counter)
-    if seed.shape != counter.shape:
-        raise InputError(f"counter: expected shape {tuple(seed.shape)}, got {tuple(counter.shape)}; one for each seed")
-    key = torch.stack((seed & _WORD, (seed >> 32) & _WORD))[:, :, None]
-    block = torch.zeros(4, *seed.shape, blocks, dtype=torch.long, device=seed.device)
-    block[0] = torch.arange(blocks, device=seed.device)
+    _check_pair(seed, counter)
+    return torch.as_tensor(_words(*_near(seed, counter), blocks, stream))
+
+
+def _words(seed: Any, counter: Any, blocks: int, stream: int) -> Any:
+    """See `words`; arrays give an array, tensors a tensor."""
+    lib = _library(seed)
+    key = lib.stack((seed & _WORD, (seed >> 32) & _WORD))[:, :, None]
+    block = lib.empty((4, len(seed), blocks), dtype=lib.int64, device=seed.device)
+    block[0] = lib.arange(blocks, device=seed.device)
     block[1] = stream
     block[2] = (counter & _WORD)[:, None]
     block[3] = ((counter >> 32) & _WORD)[:, None]
@@ -118,13 +142,17 @@ def normal(
     """
     if device is not None:
         seed, counter = seed.to(device), counter.to(device)
+    _check_pair(seed, counter)
     size = math.prod(shape)
-    word = words(seed, counter, -(-size // 4), stream=stream)
+    word = _words(*_near(seed, counter), -(-size // 4), stream)
     radius = _radius(word[0::2])
     cosine, sine = _half_turn(word[1::2])
-    # Pairs lie side by side in a row, so that a longer row begins with the shorter one.
-    pairs = torch.stack((cosine.mul_(radius), sine.mul_(radius)), dim=-1)  # (2, B, K, 2)
-    return pairs.permute(1, 2, 0, 3).reshape(seed.shape[0], -1)[:, :size].reshape(seed.shape[0], *shape)
+    lib, rows = _library(word), len(seed)
+    pairs = lib.empty((rows, word.shape[2], 2, 2), dtype=lib.float32, device=word.device)
+    for half in (0, 1):  # pairs lie side by side in a row, so that a longer row begins with the shorter one
+        pairs[:, :, half, 0] = cosine[half] * radius[half]
+        pairs[:, :, half, 1] = sine[half] * radius[half]
+    return torch.as_tensor(pairs).view(rows, -1)[:, :size].reshape(rows, *shape)
 
 
 def integers(seed: Tensor, counter: Tensor, high: int, *, stream: int = START_STREAM) -> Tensor:
@@ -147,40 +175,57 @@ def integers(seed: Tensor, counter: Tensor, high: int, *, stream: int = START_ST
     return (words(seed, counter, 1, stream=stream)[0, :, 0] * high) >> 32
 
 
-def _check_rows(name: str, value: Tensor) -> None:
-    if value.dtype != torch.long or value.ndim != 1:
-        raise InputError(f"{name}: expected a long tensor of shape (B,), got {value.dtype} {tuple(value.shape)}")
+def _check_pair(seed: Tensor, counter: Tensor) -> None:
+    for name, value in (("seed", seed), ("counter", counter)):
+        if value.dtype != torch.long or value.ndim != 1:
+            raise InputError(f"{name}: expected a long tensor of shape (B,), got {value.dtype} {tuple(value.shape)}")
+    if seed.shape != counter.shape:
+        raise InputError(f"counter: expected shape {tuple(seed.shape)}, got {tuple(counter.shape)}; one for each seed")
 
 
-def _radius(word: Tensor) -> Tensor:
+def _radius(word: Any) -> Any:
     """sqrt(-2 ln u) of u = (word + 1/2) / 2**32, float32 with a relative error near 1e-7."""
-    unit = word.to(torch.float32).add_(0.5)
-    bits = unit.view(torch.int32)
+    lib = _library(word)
+    unit = lib.asarray(word, dtype=lib.float32) + 0.5
+    bits = unit.view(lib.int32)
     # u = mantissa * 2**exponent, mantissa in [0.707, 1.414): ln u = exponent ln 2 + 2 artanh((m - 1) / (m + 1)).
     exponent = (bits - 0x3F3504F3) >> 23
-    mantissa = (bits - (exponent << 23)).view(torch.float32)
-    ratio = (mantissa - 1.0).div_(mantissa.add_(1.0))
+    mantissa = (bits - (exponent << 23)).view(lib.float32)
+    ratio = mantissa - 1.0
+    mantissa += 1.0
+    ratio /= mantissa
     square = ratio * ratio
-    series = square * (2.0 / 9.0)
-    for divisor in (7.0, 5.0, 3.0):
-        series.add_(2.0 / divisor).mul_(square)
-    log = series.add_(2.0).mul_(ratio).add_(exponent.sub_(32).to(torch.float32).mul_(math.log(2.0)))
-    return log.mul_(-2.0).clamp_(min=0.0).sqrt_()
+    series = _polynomial(square, (2.0 / 9.0, 2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0, 2.0))
+    series *= ratio
+    exponent -= 32
+    series += lib.asarray(exponent, dtype=lib.float32) * math.log(2.0)
+    series *= -2.0
+    return lib.sqrt(lib.clip(series, 0.0, None))
 
 
-def _half_turn(word: Tensor) -> tuple[Tensor, Tensor]:
+def _half_turn(word: Any) -> tuple[Any, Any]:
     """Cosine and sine of a uniform angle: 31 bits give half a turn, the last bit adds the other half."""
-    quarter = ((word >> 1) - 2**30).to(torch.float32).mul_(math.pi / 2**32)  # in [-pi/4, pi/4)
+    lib = _library(word)
+    quarter = lib.asarray((word >> 1) - 2**30, dtype=lib.float32) * (math.pi / 2**32)  # in [-pi/4, pi/4)
     square = quarter * quarter
-    sine = square * (1.0 / math.factorial(9))
-    for term in (-1.0 / math.factorial(7), 1.0 / math.factorial(5), -1.0 / math.factorial(3)):
-        sine.add_(term).mul_(square)
-    sine.add_(1.0).mul_(quarter)
-    cosine = square * (1.0 / math.factorial(8))
-    for term in (-1.0 / math.factorial(6), 1.0 / math.factorial(4), -1.0 / math.factorial(2)):
-        cosine.add_(term).mul_(square)
-    cosine.add_(1.0)
-    sign = ((word & 1) * 2 - 1).to(torch.float32)
-    double_cosine = (cosine * cosine).sub_(sine * sine).mul_(sign)
-    double_sine = sine.mul_(cosine).mul_(2.0).mul_(sign)
-    return double_cosine, double_sine
+    sine = _polynomial(square, [sign / math.factorial(n) for sign, n in ((1, 9), (-1, 7), (1, 5), (-1, 3), (1, 1))])
+    sine *= quarter
+    cosine = _polynomial(square, [sign / math.factorial(n) for sign, n in ((1, 8), (-1, 6), (1, 4), (-1, 2), (1, 0))])
+    sign = lib.asarray((word & 1) * 2 - 1, dtype=lib.float32)
+    double_cosine = cosine * cosine - sine * sine
+    double_cosine *= sign
+    sine *= cosine
+    sine *= 2.0
+    sine *= sign
+    return double_cosine, sine
+
+
+def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+    """Horner's rule, highest power first; each product and sum is rounded by itself."""
+    first, second, *rest = coefficients
+    value = x * first
+    value += second
+    for coefficient in rest:
+        value *= x
+        value += coefficient
+    return value

@@ -223,7 +223,7 @@ class AsyncDreamVectorEnv:
             rows, outcome = stream.tick()
             if outcome is None:
                 return
-            self._arrival = Arrival(rows, *outcome.to_host())
+            self._arrival = Arrival(rows, *outcome)
         arrival = self._arrival
         rows, ended = arrival.rows, arrival.terminated | arrival.truncated
         if arrival.obs is None:

@@ -40,19 +40,12 @@ class CoreReset(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one step tells of each row."""
+    """What one step tells of each row, on the host: all of it leaves the device in one transfer."""
 
-    reward: Tensor  # (B,) float32, 0 where diverged
-    terminated: Tensor  # (B,) bool
-    truncated: Tensor  # (B,) bool; like Gymnasium's TimeLimit it may be True together with `terminated`
-    diverged: Tensor  # (B,) bool; the model gave a number that is not finite: the row is truncated
-
-    def to_host(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Reward and the three masks as arrays of their own, in one transfer."""
-        masks = (self.terminated.float(), self.truncated.float(), self.diverged.float())
-        reward, *flags = torch.stack((self.reward, *masks)).cpu().numpy()
-        terminated, truncated, diverged = (flag > 0 for flag in flags)
-        return np.array(reward), terminated, truncated, diverged
+    reward: np.ndarray  # (B,) float32, 0 where diverged
+    terminated: np.ndarray  # (B,) bool
+    truncated: np.ndarray  # (B,) bool; like Gymnasium's TimeLimit it may be True together with `terminated`
+    diverged: np.ndarray  # (B,) bool; the model gave a number that is not finite: the row is truncated
 
 
 class CoreStep(NamedTuple):
@@ -148,11 +141,14 @@ class DreamCore:
     def outcome(self, latents: Tensor, reward: Tensor, termination: Tensor, elapsed: Tensor) -> Outcome:
         """What a step came to, of its latents (B, H, N, C), the heads' answers (B,) and the steps so far (B,)."""
         # One sum is finite only if all its terms are; latents, rewards and probabilities are far from overflowing.
-        finite = (latents.flatten(1).sum(1) + reward + termination).isfinite()
+        total = latents.flatten(1).sum(1) + reward + termination
+        told = torch.stack((reward, termination, total, (elapsed >= self.horizon).float()))
+        rewards, ends, totals, late = told.cpu().numpy()
+        finite = np.isfinite(totals)
         return Outcome(
-            reward=torch.where(finite, reward, 0.0),
-            terminated=(termination > LIKELY_END) & finite,
-            truncated=(elapsed >= self.horizon) | ~finite,
+            reward=np.where(finite, rewards, 0.0),
+            terminated=(ends > LIKELY_END) & finite,
+            truncated=(late > 0) | ~finite,
             diverged=~finite,
         )
 

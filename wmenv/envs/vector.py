@@ -216,7 +216,7 @@ class DreamVectorEnv(VectorEnv):
         try:
             with self._room():
                 out = self.core.step(state, action, consume=True)
-                reward, terminated, truncated, diverged = out.outcome.to_host()
+                reward, terminated, truncated, diverged = out.outcome
                 obs = self._observe(out.state)
         except (PagesExhausted, DreamMemoryError):  # what was written lies where `state` does not look
             self._state = state
