@@ -19,7 +19,7 @@ from .imagine import check_network, check_verifiable, imagine, load_model
 from .policy import Policy
 from .progress import progress_bar
 from .real_env import make_task
-from .recording.actors import parse_repeat
+from .recording.behaviour import parse_repeat
 from .recording.record import record
 from .rows import append_row, read_rows
 from .world_training import train_world_model

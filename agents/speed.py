@@ -14,7 +14,7 @@ import numpy as np
 
 from .machine import cores
 from .real_env import make_task
-from .recording.actors import RandomActions
+from .recording.behaviour import RandomActions
 from .recording.pool import RecordPool
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import physics
 from wmenv import DataError, DataInfo, EpisodeStore, InputError
 
 from ..progress import progress_bar
-from .actors import Actor, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
+from .behaviour import Behaviour, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
 from .explore import ExploringActions
 from .pool import RecordPool
 from .session import RecordSession, interruptible
@@ -27,7 +27,7 @@ from .session import RecordSession, interruptible
 def record(
     task: str,
     steps: int,
-    policy: str | Path | Actor,
+    policy: str | Path | Behaviour,
     out: str | Path,
     *,
     obs: str = "frames",
@@ -49,7 +49,7 @@ def record(
             Episodes that are under way then are kept as cut off (neither terminated nor truncated).
         policy: "random", "random:N" (each action held for N steps), "explore" (gentle and
             violent stretches, see explore.py), "zero", the folder of a saved policy (it acts
-            with more or less of its noise, see actors.py), or an object with `reset(mask)` and `act(obs)`.
+            with more or less of its noise, see behaviour.py), or an object with `reset(mask)` and `act(obs)`.
         out: The data set's folder.
         obs: "frames" records camera and state, "state" the state alone.
         num_envs: B, environments side by side.
@@ -77,6 +77,30 @@ def record(
         options["size"] = _integer("size", size, 8)
     if world is not None:
         options["world"] = world
+    spec, info = _look_at(task, options, policy, seed)
+    store = _existing(Path(out), info)
+    before = 0 if store is None else store.num_episodes  # a second recording with the same seed gives new episodes
+    behaviour = _behaviour(policy, info, num_envs, seed, [(seed, before, i, 1) for i in range(num_envs)])
+    if store is None:
+        store = EpisodeStore.create(out, info)
+    pool = RecordPool(spec, [(seed, before, i, 0) for i in range(num_envs)], processes)
+    session = RecordSession(store, pool, num_envs, -(-steps // num_envs))
+    try:
+        with progress_bar(f"record {task}", wanted=progress) as show, interruptible() as stop:
+            session.run(behaviour, show, stop, reads=getattr(behaviour, "reads", obs))
+    finally:
+        pool.close()
+        session.store_finished()
+    if stop.is_set():
+        message = f"recording stopped; {store.num_episodes} episodes ({store.num_steps} steps) are in {out}"
+        raise KeyboardInterrupt(message)
+    return store
+
+
+def _look_at(
+    task: str, options: dict[str, Any], policy: object, seed: int
+) -> tuple[gymnasium.envs.registration.EnvSpec, DataInfo]:
+    """How processes make the task, and what a data set of it says."""
     try:
         env = gymnasium.make(task, **options) if task in gymnasium.registry else physics.make_task(task, **options)
     except (TypeError, gymnasium.error.Error) as error:
@@ -85,40 +109,26 @@ def record(
             "physics.register_task makes one of a Gymnasium id or an MJCF file"
         ) from error
     try:
-        spec, info = env.spec, _describe(env, task, size if obs == "frames" else None, policy, seed)
+        assert env.spec is not None
+        return env.spec, _describe(env, task, options.get("size"), policy, seed)
     finally:
         env.close()
-    assert spec is not None
+
+
+def _behaviour(
+    policy: str | Path | Behaviour, info: DataInfo, num_envs: int, seed: int, entropy: list[tuple[int, ...]]
+) -> Behaviour | OpenLoop:
+    """What `policy` names, for a recording like `info`."""
     low, high = (np.asarray(x, np.float32) for x in (info.action_low, info.action_high))
-
-    def chooser(entropy: list[tuple[int, ...]]) -> Actor | OpenLoop:
-        if not isinstance(policy, (str, Path)):
-            return policy
-        if str(policy) == "zero":
-            return ZeroActions(low, high, num_envs)
-        if str(policy) == "explore":
-            return ExploringActions(low, high, entropy)
-        if str(policy).partition(":")[0] == "random":
-            return RandomActions(low, high, entropy, parse_repeat(str(policy)))
-        return StoredPolicy(Path(policy), task=task, obs=obs, size=size, num_envs=num_envs, seed=seed)
-
-    store = _existing(Path(out), info)
-    before = 0 if store is None else store.num_episodes  # a second recording with the same seed gives new episodes
-    actor = chooser([(seed, before, i, 1) for i in range(num_envs)])
-    if store is None:
-        store = EpisodeStore.create(out, info)
-    pool = RecordPool(spec, [(seed, before, i, 0) for i in range(num_envs)], processes)
-    session = RecordSession(store, pool, num_envs, -(-steps // num_envs), low, high)
-    try:
-        with progress_bar(f"record {task}", wanted=progress) as show, interruptible() as stop:
-            session.run(actor, show, stop, reads=getattr(actor, "reads", obs))
-    finally:
-        pool.close()
-        session.store_finished()
-    if stop.is_set():
-        message = f"recording stopped; {store.num_episodes} episodes ({store.num_steps} steps) are in {out}"
-        raise KeyboardInterrupt(message)
-    return store
+    if not isinstance(policy, (str, Path)):
+        return policy
+    if str(policy) == "zero":
+        return ZeroActions(low, high, num_envs)
+    if str(policy) == "explore":
+        return ExploringActions(low, high, entropy)
+    if str(policy).partition(":")[0] == "random":
+        return RandomActions(low, high, entropy, parse_repeat(str(policy)))
+    return StoredPolicy(Path(policy), task=info.task, size=info.size, num_envs=num_envs, seed=seed)
 
 
 def _describe(env: gymnasium.Env, task: str, size: int | None, policy: object, seed: int) -> DataInfo:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wmenv import Episode, EpisodeStore
 
 from ..progress import Progress
-from .actors import Actor, OpenLoop, checked_actions
+from .behaviour import Behaviour, OpenLoop, checked_actions
 from .pool import EpisodeCutter, RecordPool, Rows
 
 _MESSAGE_SECONDS = 0.2  # long enough to work while the last message is stored, short enough for a Ctrl-C
@@ -36,35 +36,25 @@ class RecordSession:
         pool: The environments.
         num_envs: B.
         rounds: Steps of each environment.
-        low: (A,) lower bounds of an action.
-        high: (A,) upper bounds.
     """
 
-    def __init__(
-        self,
-        store: EpisodeStore,
-        pool: RecordPool,
-        num_envs: int,
-        rounds: int,
-        low: NDArray[np.float32],
-        high: NDArray[np.float32],
-    ) -> None:
+    def __init__(self, store: EpisodeStore, pool: RecordPool, num_envs: int, rounds: int) -> None:
         self._store, self._pool, self._num_envs, self._left = store, pool, num_envs, rounds
         self._rounds = rounds
-        self._low, self._high = low, high
+        self._low, self._high = (np.asarray(x, np.float32) for x in (store.info.action_low, store.info.action_high))
         self._cutters = [EpisodeCutter() for _ in range(num_envs)]
         self._finished: list[Episode] = []
         self._steps, self._bytes = 0, 0  # of the finished episodes
         self._stored_at = time.monotonic()
 
-    def run(self, actor: Actor | OpenLoop, show: Progress | None, stop: threading.Event, *, reads: str) -> None:
+    def run(self, behaviour: Behaviour | OpenLoop, show: Progress | None, stop: threading.Event, *, reads: str) -> None:
         """Records until the steps are done or `stop` is set."""
         rows = self._pool.receive()
         self._take(rows, np.zeros((0, self._num_envs, len(self._low)), np.float32))
-        if isinstance(actor, OpenLoop):
-            self._run_open(actor, show, stop)
+        if isinstance(behaviour, OpenLoop):
+            self._run_open(behaviour, show, stop)
         else:
-            self._run_closed(actor, show, stop, rows, reads)
+            self._run_closed(behaviour, show, stop, rows, reads)
         if not stop.is_set():
             for cutter in self._cutters:
                 self._finished += cutter.finish()
@@ -75,7 +65,7 @@ class RecordSession:
         self._store.append(episodes)
         self._stored_at = time.monotonic()
 
-    def _run_open(self, actor: OpenLoop, show: Progress | None, stop: threading.Event) -> None:
+    def _run_open(self, behaviour: OpenLoop, show: Progress | None, stop: threading.Event) -> None:
         """The processes work on the next message while this one cuts and stores the last."""
         size = self._store.info.size or 0
         most = max(1, _MESSAGE_BYTES // (self._num_envs * (3 * size * size + 1024)))
@@ -85,7 +75,7 @@ class RecordSession:
             if count == 0:
                 return None
             self._left -= count
-            actions = actor.actions(count)
+            actions = behaviour.actions(count)
             self._pool.send(actions)
             return actions
 
@@ -100,11 +90,11 @@ class RecordSession:
             self._tell(show)
 
     def _run_closed(
-        self, actor: Actor, show: Progress | None, stop: threading.Event, rows: list[Rows], reads: str
+        self, behaviour: Behaviour, show: Progress | None, stop: threading.Event, rows: list[Rows], reads: str
     ) -> None:
         while self._left and not stop.is_set():
-            actor.reset(np.array([bool(stream["first"][-1]) for stream in rows]))
-            chosen = actor.act(np.stack([stream[reads][-1] for stream in rows]))
+            behaviour.reset(np.array([bool(stream["first"][-1]) for stream in rows]))
+            chosen = behaviour.act(np.stack([stream[reads][-1] for stream in rows]))
             actions = checked_actions(chosen, self._low, self._high, self._num_envs)[None]
             self._left -= 1
             self._pool.send(actions)

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.recording.actors import RandomActions, ZeroActions, parse_repeat
+from agents.recording.behaviour import RandomActions, ZeroActions, parse_repeat
 from agents.recording.record import record
 from wmenv.data import EpisodeStore
 from wmenv.errors import DataError, InputError, WmenvError
@@ -195,10 +195,10 @@ def test_a_stored_policy_sees_each_episode_through_its_own_encoder(tmp_path: Pat
 
 def test_each_episode_has_a_share_of_the_policys_noise(stored_policy: Path):
     """The mean action is 0 and every sample 1 here, so that an action is the share itself."""
-    from agents.recording.actors import StoredPolicy
+    from agents.recording.behaviour import StoredPolicy
 
     def shares(seed: int) -> np.ndarray:
-        actor = StoredPolicy(stored_policy, task=TASK, obs="frames", size=16, num_envs=50, seed=seed)
+        actor = StoredPolicy(stored_policy, task=TASK, size=16, num_envs=50, seed=seed)
         actor._policy.act = lambda obs, deterministic=True: np.full((len(obs), 2), float(not deterministic), np.float32)
         size = actor._policy.model.config.state_dim
         rows = []

@@ -16,7 +16,7 @@ from wmenv import InputError
 GOLDEN = (5**0.5 - 1) / 2
 
 
-class Actor(Protocol):
+class Behaviour(Protocol):
     """Any object that acts on a batch of raw observations."""
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
@@ -77,7 +77,7 @@ class RandomActions:
 
 
 class StoredPolicy:
-    """A saved policy as an `Actor`: encodes raw observations by its own world model and acts with more or less noise.
+    """A saved policy as a `Behaviour`: encodes raw observations by its own world model, acts with more or less noise.
 
     Each episode has a share of the policy's own noise, between none and all of it. A policy is judged by its mean
     actions, and noisy episodes end long before it meets what will end those: there a world model would know nothing.
@@ -87,8 +87,7 @@ class StoredPolicy:
     Args:
         path: A policy folder.
         task: The task that it must have been trained for.
-        obs: What is recorded: "frames" or "state".
-        size: Edge of the frames in pixels.
+        size: Edge of the recorded frames in pixels; None: the state alone is recorded.
         num_envs: B.
         seed: Seed of the noise.
 
@@ -97,7 +96,7 @@ class StoredPolicy:
         CheckpointError: Its files are missing or damaged.
     """
 
-    def __init__(self, path: Path, *, task: str, obs: str, size: int, num_envs: int, seed: int) -> None:
+    def __init__(self, path: Path, *, task: str, size: int | None, num_envs: int, seed: int) -> None:
         from ..policy import Policy
         from ..real_env import RealObserver
 
@@ -107,10 +106,11 @@ class StoredPolicy:
                 f"policy: expected one for {task}, got one for {self._policy.config.task}; record its task"
             )
         config = self._policy.model.config
-        if config.modality == "frames" and (obs != "frames" or size != config.image_size):
+        if config.modality == "frames" and size != config.image_size:
+            recorded = "the state alone" if size is None else f"frames of {size}"
             raise InputError(
-                f"policy: expected frames of {config.image_size} pixels, which {path} reads, got obs={obs!r}, "
-                f"size={size}; record with obs='frames', size={config.image_size}"
+                f"policy: expected frames of {config.image_size} pixels, which {path} reads, got {recorded}; "
+                f"record with obs='frames', size={config.image_size}"
             )
         self.reads: str = config.modality
         self._policy.seed(seed)
@@ -119,12 +119,12 @@ class StoredPolicy:
         self._mask = np.zeros(num_envs, bool)
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
-        """See `Actor`."""
+        """See `Behaviour`."""
         self._mask = mask
         self._policy.reset(mask)
 
     def act(self, obs: NDArray) -> NDArray:
-        """See `Actor`."""
+        """See `Behaviour`."""
         rows = np.arange(len(obs))
         begin, go_on = rows[self._mask], rows[~self._mask]
         if len(begin):
