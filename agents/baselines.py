@@ -34,7 +34,7 @@ class RandomPolicy:
     def reset(self, mask: ArrayLike | None = None) -> None:
         """Nothing to forget."""
 
-    def act(self, obs: Any, deterministic: bool = True) -> NDArray[np.float32]:
+    def act(self, obs: Any) -> NDArray[np.float32]:
         """One action (B, A) for each row of `obs`."""
         return self._generator.uniform(self._low, self._high, (len(obs), len(self._low))).astype(np.float32)
 
@@ -49,7 +49,7 @@ class ZeroPolicy:
     def reset(self, mask: ArrayLike | None = None) -> None:
         """Nothing to forget."""
 
-    def act(self, obs: Any, deterministic: bool = True) -> NDArray[np.float32]:
+    def act(self, obs: Any) -> NDArray[np.float32]:
         """The same action for each row of `obs`, (B, A)."""
         return np.tile(self._action, (len(obs), 1))
 

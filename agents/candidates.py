@@ -7,13 +7,17 @@ apart with steps that the loop records anyway, and those show the next model wha
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wmenv import EpisodeStore, InputError
+from wmenv.data import Episode
 
 from .policy import Policy
 from .rows import append_row, read_rows
@@ -28,9 +32,8 @@ class Contest:
     """One round's candidates: half of the recording are heats of the new ones, half a final of two.
 
     In the final the best of the new meets the policy of the round before; in the first round there is none, and the
-    two best of the new meet. A policy's worth is the reward that it has recorded for each episode that it ended, one
-    added: recordings stop in the midst of episodes, and who ended none is the better the longer it went on. What it
-    recorded in earlier rounds counts too, so that one lucky stretch does not replace what has proved itself.
+    two best of the new meet. A policy's worth is the return that its recording foretells, see `foretold_returns`. What
+    it recorded in earlier rounds counts too, so that one lucky stretch does not replace what has proved itself.
 
     Attributes:
         here: The round's folder; gets `policy-0`, `policy-1`, ..., `policy`, and a row in `candidates.jsonl` for each
@@ -51,28 +54,20 @@ class Contest:
     _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self) -> Policy:
-        """Holds heats and final, and copies the best to `here / "policy"`; a killed contest goes on where it was.
-
-        Raises:
-            InputError: This contest was begun with another `count`.
-        """
+        """Holds heats and final, and copies the best to `here / "policy"`; a killed contest goes on where it was."""
         self._rows = read_rows(self.here / LOG_NAME)
-        others = {row["policies"] for row in self._rows} - {self.count}
-        if others:
-            raise InputError(
-                f"policies: expected {others.pop()}, with which the round in {self.here} was begun, got {self.count}"
-            )
         names = [f"policy-{k}" for k in range(self.count)]
         for k, name in enumerate(names):
             if len(self._rows) <= k:
                 self.imagine(k, self.here / name)
             self._stretch(k, name, (k + 1) / (2 * self.count))
-        heats = {name: self._worth([self._part(k)]) for k, name in enumerate(names)}
+        heats = self._worths({name: [self._part(k)] for k, name in enumerate(names)})
         best = sorted(names, key=heats.__getitem__, reverse=True)
         finalists = [BEFORE, best[0]] if self.before else best[:2]
         for i, name in enumerate(finalists):
             self._stretch(self.count + i, name, (i + 3) / 4)
-        kept = max(finalists, key=lambda name: self._worth(self._parts(name)))  # the policy before, if they are equal
+        worths = self._worths({name: self._parts(name) for name in finalists})
+        kept = max(finalists, key=worths.__getitem__)  # the policy before, if they are equal
         if len(self._rows) == self.count + 2:
             end = {"kept": kept, "first_episode": EpisodeStore.open(self.data).num_episodes}
             self._log(end | {"episodes": self._parts(kept)})
@@ -102,11 +97,43 @@ class Contest:
         """The episodes that a policy has recorded, in this round and in those before."""
         own = [self._part(i) for i, row in enumerate(self._rows) if row.get("policy") == name]
         if name == BEFORE and self.before:
-            return [*map(tuple, read_rows(self.before / LOG_NAME)[-1]["episodes"]), *own]
+            earlier = read_rows(self.before / LOG_NAME)[-1:]  # none if that round dreamed one policy
+            return [tuple(part) for row in earlier for part in row["episodes"]] + own
         return own
 
-    def _worth(self, parts: Iterable[Part]) -> float:
+    def _worths(self, parts: Mapping[str, Sequence[Part]]) -> dict[str, float]:
+        """What each policy is worth by these episodes."""
         store = EpisodeStore.open(self.data)
-        episodes = [store.episode(i) for begin, end in parts for i in range(begin, end)]
-        ended = sum(episode.terminated or episode.truncated for episode in episodes)
-        return sum(float(episode.reward.sum()) for episode in episodes) / (ended + 1)
+        recorded = {
+            name: [store.episode(i) for begin, end in ranges for i in range(begin, end)]
+            for name, ranges in parts.items()
+        }
+        return foretold_returns(recorded, store.info.max_episode_steps)
+
+
+def check_begun(here: Path, count: int) -> None:
+    """Refuses to go on with `count` policies in a round's folder where it was begun with more or fewer.
+
+    Raises:
+        InputError: It was.
+    """
+    others = {row["policies"] for row in read_rows(here / LOG_NAME)} - {count}
+    if others:
+        raise InputError(f"policies: expected {others.pop()}, with which the round in {here} was begun, got {count}")
+
+
+def foretold_returns(recorded: Mapping[str, Sequence[Episode]], limit: int | None) -> dict[str, float]:
+    """What each policy would earn in a whole episode, foretold from its recorded ones, of which many were cut off.
+
+    It is the reward of a step times the steps that an episode goes on: as many as were recorded for each time that the
+    task ended one (one added, so that who was never ended goes on the longer, the longer it was watched), and at most
+    `limit`. Where the task ended none of them, all go on equally long. So of one policy more may be recorded than of
+    another.
+    """
+    falls = {name: sum(episode.terminated for episode in episodes) for name, episodes in recorded.items()}
+    foretold = {}
+    for name, episodes in recorded.items():
+        rewards = np.concatenate([episode.reward for episode in episodes])
+        length = min(len(rewards) / (1 + falls[name]), limit or math.inf) if any(falls.values()) else limit or 1
+        foretold[name] = float(rewards.mean()) * length
+    return foretold

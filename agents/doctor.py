@@ -142,11 +142,12 @@ def check_device() -> Iterator[Finding]:
         return
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from .machine import cores
+
     if torch.cuda.is_available():
-        yield Finding(topic="device", status="ok", detail=f"cuda: {torch.cuda.get_device_name(0)}; {cores} cores")
+        yield Finding(topic="device", status="ok", detail=f"cuda: {torch.cuda.get_device_name(0)}; {cores()} cores")
         return
-    yield Finding(topic="device", status="ok", detail=f"cpu: {cores} cores, torch {torch.__version__}")
+    yield Finding(topic="device", status="ok", detail=f"cpu: {cores()} cores, torch {torch.__version__}")
     from wmenv import device
 
     if not device.multiplies_bfloat16(torch.device("cpu")):

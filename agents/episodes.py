@@ -9,18 +9,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from .actor import Actor
 from .progress import Progress
-
-
-class Actor(Protocol):
-    """Anything that acts on a batch of observations."""
-
-    def reset(self, mask: Any = None) -> None:
-        """Told which rows begin an episode."""
-
-    def act(self, obs: Any, deterministic: bool = True) -> NDArray[np.float32]:
-        """(B, O) observations to (B, A) actions in the task's own unit."""
-        ...
 
 
 class Observer(Protocol):
@@ -47,38 +37,38 @@ def run_episodes(
     observer: Observer,
     episodes: int,
     seed: int,
-    deterministic: bool = True,
     progress: Progress | None = None,
 ) -> Outcome:
     """Runs episodes 0 to `episodes` - 1 on single environments, each as soon as one is free.
 
     Args:
-        actor: Acts on the rows that are running.
+        actor: Acts on all environments in every step, those that wait for the last episodes to end too, so that it can
+            keep a memory for each.
         envs: Single environments with a time limit.
         observer: As many rows as there are environments.
         episodes: How many.
         seed: Episode i is reset with seed + i.
-        deterministic: Handed to the actor.
         progress: Told how many have ended.
 
     Returns:
         One entry an episode, in the order of the seeds.
     """
     returns, lengths, ended = np.zeros(episodes), np.zeros(episodes, int), np.zeros(episodes, bool)
+    envs = envs[:episodes]
+    everyone = np.arange(len(envs))
     episode_of = np.full(len(envs), -1)
     begun = finished = 0
-    actor.reset(np.ones(len(envs), bool))
     while finished < episodes:
         fresh = np.flatnonzero(episode_of < 0)[: episodes - begun]
         if len(fresh):
             episode_of[fresh] = begun + np.arange(len(fresh))
             begun += len(fresh)
+            actor.reset(np.isin(everyone, fresh))
             observer.begin(fresh, [envs[int(row)].reset(seed=int(seed + episode_of[row]))[0] for row in fresh])
-        rows = np.flatnonzero(episode_of >= 0)
-        actions = actor.act(observer.read(rows), deterministic)
+        actions = actor.act(observer.read(everyone))
         going, next_obs = [], []
-        for row, action in zip(rows, actions, strict=True):
-            obs, reward, terminated, truncated, _ = envs[int(row)].step(action)
+        for row in np.flatnonzero(episode_of >= 0):
+            obs, reward, terminated, truncated, _ = envs[int(row)].step(actions[row])
             episode = episode_of[row]
             returns[episode] += float(reward)
             lengths[episode] += 1
@@ -96,14 +86,13 @@ def run_episodes(
     return _outcome(returns, lengths, ended)
 
 
-def run_first_episodes(actor: Actor, env: gym.vector.VectorEnv, seed: int, deterministic: bool = True) -> Outcome:
+def run_first_episodes(actor: Actor, env: gym.vector.VectorEnv, seed: int) -> Outcome:
     """Runs a vector environment until the first episode of every member has ended.
 
     Args:
         actor: Acts on the batch.
         env: Any autoreset mode: what happens in a member after its first episode is ignored.
         seed: Member i is reset with seed + i.
-        deterministic: Handed to the actor.
 
     Returns:
         One entry a member.
@@ -114,7 +103,7 @@ def run_first_episodes(actor: Actor, env: gym.vector.VectorEnv, seed: int, deter
     running = np.ones(count, bool)
     returns, lengths, ended = np.zeros(count), np.zeros(count, int), np.zeros(count, bool)
     while running.any():
-        obs, reward, terminated, truncated, _ = env.step(actor.act(obs, deterministic))
+        obs, reward, terminated, truncated, _ = env.step(actor.act(obs))
         returns += np.where(running, reward, 0.0)
         lengths += running
         ended |= running & np.asarray(terminated)

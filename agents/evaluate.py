@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from wmenv import InputError, ranges
 
+from .actor import Actor
 from .baselines import PREDEFINED, predefined
-from .episodes import Actor, run_episodes, run_first_episodes
+from .episodes import run_episodes, run_first_episodes
 from .imagine import load_model
 from .policy import Policy
 from .progress import Progress
@@ -120,7 +122,8 @@ def evaluate(
     """Runs `episodes` fixed episodes.
 
     Args:
-        policy: "random", "zero", a policy folder, a `Policy`, or any object with `reset(mask)` and `act(obs)`.
+        policy: "random", "zero", a policy folder, a `Policy`, or any object with `reset(mask)` and `act(obs)` (see
+            `actor.Actor`), which reads states, in a dream latents.
         task: Evaluate on this real task. Without task and model: on the task that the policy was made for.
         model: Evaluate in this world model's dream, from the first moments of recorded episodes. A policy of another
             model reads it through `Policy.reading`.
@@ -137,8 +140,8 @@ def evaluate(
         The returns and lengths in the order of the seeds.
 
     Raises:
-        InputError: Both or neither of task and model, a number out of range, or a model whose latents the policy cannot
-            read.
+        InputError: Both or neither of task and model, a number out of range, a task without a limit of steps, or a
+            model whose latents the policy cannot read.
         CheckpointError: The policy or the model is damaged.
         TaskError: The task is unknown.
     """
@@ -156,8 +159,8 @@ def evaluate(
         dreamed = load_model(model)
         _check_task(actor, dreamed.config.task)
         actor = actor.reading(dreamed) if isinstance(actor, Policy) else actor
-        actor = _actor(actor, dreamed.config.action_low, dreamed.config.action_high, seed)
-        outcome = _dream(actor, dreamed, episodes, seed, horizon, deterministic, device, progress)
+        actor = _actor(actor, dreamed.config.action_low, dreamed.config.action_high, seed, deterministic)
+        outcome = _dream(actor, dreamed, episodes, seed, horizon, device, progress)
         return Evaluation(policy=name, task=dreamed.config.task, place="dream", seed=seed, **outcome)
     if task is None:
         if not isinstance(actor, Policy):
@@ -173,11 +176,27 @@ def _check_task(actor: Any, task: str) -> None:
         raise InputError(f"task: expected {actor.config.task}, for which the policy was made, got {task}")
 
 
-def _actor(policy: Policy | Actor | str, low: Sequence[float], high: Sequence[float], seed: int) -> Actor:
+def _actor(
+    policy: Policy | Actor | str, low: Sequence[float], high: Sequence[float], seed: int, deterministic: bool
+) -> Actor:
     actor = predefined(policy, low, high, seed) if isinstance(policy, str) else policy
     if isinstance(actor, Policy):
         actor.seed(seed)
+        return actor if deterministic else _Sampling(actor)
     return actor
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampling:
+    """A policy that acts with its noise."""
+
+    policy: Policy
+
+    def reset(self, mask: Any) -> None:
+        self.policy.reset(mask)
+
+    def act(self, obs: Any) -> NDArray[np.float32]:
+        return self.policy.act(obs, deterministic=False)
 
 
 def _dream(
@@ -186,7 +205,6 @@ def _dream(
     episodes: int,
     seed: int,
     horizon: int | None,
-    deterministic: bool,
     device: str,
     progress: Progress | None,
 ) -> dict[str, Any]:
@@ -202,7 +220,7 @@ def _dream(
             device=device,
         )
         try:
-            parts.append(run_first_episodes(actor, env, seed + first, deterministic))
+            parts.append(run_first_episodes(actor, env, seed + first))
         finally:
             env.close()
         if progress:
@@ -220,16 +238,17 @@ def _real(
     deterministic: bool,
     progress: Progress | None,
 ) -> dict[str, Any]:
-    from .real_env import RealObserver, make_task
+    from .real_env import RealObserver, check_limited, make_task
 
     model = getattr(policy, "model", None)
     envs: list[gym.Env] = []
     try:
         for _ in range(min(num_envs, episodes)):
             envs.append(make_task(task, model, world=world))
+            check_limited(envs[-1], task)
         space: Any = envs[0].action_space
-        actor = _actor(policy, space.low, space.high, seed)
-        return run_episodes(actor, envs, RealObserver(model, len(envs)), episodes, seed, deterministic, progress)
+        actor = _actor(policy, space.low, space.high, seed, deterministic)
+        return run_episodes(actor, envs, RealObserver(model, len(envs)), episodes, seed, progress)
     finally:
         for env in envs:
             env.close()

@@ -1,4 +1,4 @@
-"""What a tuned model is worth, judged by V, which rewarded it, and by J, which never did, beside where it came from.
+"""What a tuned model is worth, judged by V, as its rewards were, and by J, which never rewards; and where it came from.
 
 The only module of agents that knows the judge; nothing that makes a reward imports it (tests/physics/worlds).
 
@@ -56,7 +56,8 @@ class Examiner:
         whole = reached.all(1)
         latents = torch.cat((context.latents[:, -1:], true), dim=1)[whole]
         actions = model.action_middle + model.action_half * context.recorded[whole, : self._frames]
-        judged = {name: grader.reports(latents, actions.double().numpy()) for name, grader in self._graders.items()}
+        led = actions.double().cpu().numpy()
+        judged = {name: grader.reports(latents, led) for name, grader in self._graders.items()}
         return {name: verdict(reports) for name, reports in judged.items() if reports}
 
     def examine(self, model: WorldModel) -> dict[str, Any]:

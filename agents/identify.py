@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from physics import Identified, MotionClip, World, identify
-from wmenv import DataError, EpisodeStore, InputError
+from wmenv import DataError, EpisodeStore, InputError, atomic
 
 FRAMES = 33  # of a clip: four stretches of 8 control steps
 
@@ -66,7 +64,8 @@ def identify_data(
     made = [MotionClip(task=task, qpos=q, qvel=v, action=a) for q, v, a in (stretches[i] for i in chosen)]
     found = identify(made, task, parameters, start, threads=threads)
     if out is not None:
-        _write(Path(out), summary(found, task, len(made)))
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_json(out, summary(found, task, len(made)))
     return found
 
 
@@ -83,13 +82,3 @@ def summary(found: Identified, task: str, clips: int) -> dict[str, Any]:
         "error_before": found.error_before,
         "error_after": found.error_after,
     }
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from wmenv import EpisodeStore, InputError, atomic, device, presets, ranges
 
 from .candidates import LOG_NAME as CANDIDATES
-from .candidates import Contest
+from .candidates import Contest, check_begun
 from .config import LEAST_SHARE, ImagineConfig
 from .evaluate import Evaluation, evaluate
 from .imagine import check_network, check_verifiable, imagine, load_model
 from .policy import Policy
 from .progress import progress_bar
-from .real_env import make_task
+from .real_env import check_limited, make_task
 from .recording.behaviour import parse_repeat
 from .recording.record import record
 from .rows import append_row, read_rows
@@ -158,8 +158,8 @@ def check_plan(
     """Refuses what only a later stage would find out, before anything is recorded or deleted; arguments as of `loop`.
 
     Raises:
-        InputError: There is no such preset, behaviour, device or network, there is too little to share, or frames are
-            to be verified.
+        InputError: There is no such preset, behaviour, device or network, there is too little to share, frames are to
+            be verified, or the task has no limit of steps.
         TaskError: There is no such task.
     """
     if not isinstance(preset, presets.Preset):
@@ -176,7 +176,11 @@ def check_plan(
     check_network(config)
     if config.verify:
         check_verifiable(obs)
-    make_task(task, None).close()
+    env = make_task(task, None)
+    try:
+        check_limited(env, task)
+    finally:
+        env.close()
 
 
 def round_folder(out: Path, number: int) -> Path:
@@ -207,6 +211,7 @@ class _Sitting:
     def run(self, number: int) -> Round:
         begun = time.monotonic()
         here, before = round_folder(self.out, number), round_folder(self.out, number - 1)
+        check_begun(here, self.policies)
         if number:
             self._record(number, self.record_steps * (number + 1), before / "policy", "its own")
         else:
@@ -256,9 +261,9 @@ class _Sitting:
                 record(self.task, missing, actor, self.data, progress=self.progress, **options)
 
     def _record_share(self, number: int, share: float, actor: Path, name: str) -> None:
-        """Part of the next round's steps; in few environments, so that episodes get long."""
+        """Part of the next round's steps; in one environment, so that episodes get as long as they can."""
         until = self.record_steps * (number + 1) + round(self.record_steps * share)
-        self._record(number, until, actor, f"{name}'s", num_envs=2, num_processes=1, seed=self.seed + number + 1)
+        self._record(number, until, actor, f"{name}'s", num_envs=1, num_processes=1, seed=self.seed + number + 1)
 
     def _model(self, number: int, init: Path | None, into: Path) -> WorldModel:
         if (into / "config.json").exists() and not (into / "training").exists():  # trained to its end before a kill

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 import physics
-from wmenv import types
+from wmenv import InputError, types
 
 if TYPE_CHECKING:
     from wmenv import WorldModel
@@ -36,6 +36,18 @@ def make_task(task: str, model: WorldModel | None, *, world: Any = None) -> gym.
     if world is not None:
         options["world"] = world
     return physics.make_task(task, **options)
+
+
+def check_limited(env: gym.Env, task: str) -> None:
+    """Refuses a task whose episodes may never end: nobody could wait for whole ones.
+
+    Raises:
+        InputError: It has no limit of steps.
+    """
+    if env.spec is None or env.spec.max_episode_steps is None:
+        raise InputError(
+            f"task: expected one with a limit of steps, got {task} without; register it with max_episode_steps"
+        )
 
 
 def make_real_vec_env(task: str, model: WorldModel, num_envs: int, *, world: Any = None) -> VecEnv:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from wmenv import EpisodeStore, InputError, atomic, checkpoint, train
 
 from .align import AlignConfig, align
-from .align.verifiers import centred_worlds
+from .align.verifiers import centred_worlds, check_readable
 from .examine import Examiner
 from .imagine import load_model
 from .machine import hardware, versions
@@ -50,12 +50,14 @@ def tune(
 
     Raises:
         InputError: `task` is not the model's.
+        EstimatorError: The model dreams frames of a task for which no estimator is shipped.
         CheckpointError: `align.json` of an earlier run is damaged; without it the models are examined anew.
     """
     config, out, begun = config or AlignConfig(), Path(out), time.monotonic()
     given = load_model(model)
     if task is not None and task != given.config.task:
         raise InputError(f"task: expected {given.config.task}, which the model dreams, got {task}")
+    check_readable(given)
     if data is None:
         data, obs = out / "data", cast(Any, given.config.modality)
         have = EpisodeStore.open(data).num_steps if data.exists() else 0  # a run that was stopped has recorded some

@@ -93,9 +93,9 @@ class SlippingPolicy:
         """Told which rows begin an episode: all."""
         self._generator, self._done = np.random.default_rng(self._seed), None
 
-    def act(self, obs: Any, deterministic: bool = True) -> NDArray[np.float32]:
+    def act(self, obs: Any) -> NDArray[np.float32]:
         """What the motors do, (B, A)."""
-        action = self._policy.act(obs, deterministic)
+        action = self._policy.act(obs)
         slips = self._generator.random((len(action), 1)) < self._slip
         if self._done is not None and self._done.shape == action.shape:
             action = np.where(slips, self._done, action)

@@ -24,7 +24,7 @@ from .drivers import Acting, Mixture, Random, Recorded
 from .grading import Grader
 from .real_data import RealData
 from .run import Rounds, make_learner
-from .verifiers import centred_worlds, real_clips, rewarding_verifier
+from .verifiers import centred_worlds, check_readable, real_clips, rewarding_verifier
 
 SCRATCH, ORIGIN = "alignment", "origin.json"
 VERIFIER, WORLDS = "verifier.json", "worlds.json"
@@ -69,6 +69,7 @@ def align(
     Raises:
         InputError: `out` holds the finished model of another run, the verifier or the data are another task's, or
             `config.policy_share` is above 0 without a policy.
+        EstimatorError: There is no verifier, and none is shipped for frames of this task.
         DataError: The recording is too short.
         TrainingError: A reward is not finite; what was done so far is kept in `out`.
         CheckpointError: `out` holds the state of another run: of another model, data, verifier, policy or settings.
@@ -76,6 +77,8 @@ def align(
     config, out = config or AlignConfig(), Path(out)
     scratch = out / SCRATCH
     given = load_model(model, device)
+    if verifier is None:
+        check_readable(given)
     store = EpisodeStore.open(data, task=given.config.task)
     if (config.policy_share > 0) != (policy is not None):
         raise InputError("policy: expected a policy with a share above 0, or neither; give policy= and policy_share=")

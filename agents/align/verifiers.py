@@ -64,6 +64,16 @@ def longest_clips(episodes: Sequence[Episode], most: int) -> int:
     return 2
 
 
+def check_readable(model: WorldModel) -> None:
+    """Refuses what nothing can read, before long work is begun.
+
+    Raises:
+        EstimatorError: The model dreams frames of a task for which no estimator is shipped.
+    """
+    if model.config.modality == "frames":
+        physics.StateEstimator.shipped(model.config.task)
+
+
 def centred_worlds(task: str, episodes: Sequence[Episode], config: AlignConfig) -> tuple[physics.World, ...]:
     """The worlds of V: around the one that identification finds in recorded episodes.
 

@@ -16,18 +16,6 @@ from wmenv import InputError
 GOLDEN = (5**0.5 - 1) / 2
 
 
-class Behaviour(Protocol):
-    """Any object that acts on a batch of raw observations."""
-
-    def reset(self, mask: NDArray[np.bool_]) -> None:
-        """Says which environments (B,) begin an episode."""
-        ...
-
-    def act(self, obs: NDArray) -> NDArray:
-        """Actions (B, A) in the task's own units for observations (B, ...)."""
-        ...
-
-
 @runtime_checkable
 class OpenLoop(Protocol):
     """Actions that do not depend on observations, so that many steps can be sent at once."""
@@ -77,7 +65,7 @@ class RandomActions:
 
 
 class StoredPolicy:
-    """A saved policy as a `Behaviour`: encodes raw observations by its own world model, acts with more or less noise.
+    """A saved policy as an `Actor`: encodes raw observations by its own world model, acts with more or less noise.
 
     Each episode has a share of the policy's own noise, between none and all of it. A policy is judged by its mean
     actions, and noisy episodes end long before it meets what will end those: there a world model would know nothing.
@@ -119,12 +107,12 @@ class StoredPolicy:
         self._mask = np.zeros(num_envs, bool)
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
-        """See `Behaviour`."""
+        """See `Actor`."""
         self._mask = mask
         self._policy.reset(mask)
 
     def act(self, obs: NDArray) -> NDArray:
-        """See `Behaviour`."""
+        """See `Actor`."""
         rows = np.arange(len(obs))
         begin, go_on = rows[self._mask], rows[~self._mask]
         if len(begin):

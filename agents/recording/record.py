@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import operator
-import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import numpy as np
 import physics
 from wmenv import DataError, DataInfo, EpisodeStore, InputError
 
+from ..actor import Actor
+from ..machine import cores
 from ..progress import progress_bar
-from .behaviour import Behaviour, OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
+from .behaviour import OpenLoop, RandomActions, StoredPolicy, ZeroActions, parse_repeat
 from .explore import ExploringActions
 from .pool import RecordPool
 from .session import RecordSession, interruptible
@@ -27,7 +29,7 @@ from .session import RecordSession, interruptible
 def record(
     task: str,
     steps: int,
-    policy: str | Path | Behaviour,
+    policy: str | Path | Actor,
     out: str | Path,
     *,
     obs: str = "frames",
@@ -69,7 +71,7 @@ def record(
         KeyboardInterrupt: Ctrl-C came; the episodes that had ended are stored and the message says where.
     """
     steps, num_envs, seed = _integer("steps", steps, 1), _integer("num_envs", num_envs, 1), _integer("seed", seed, 0)
-    processes = min(num_envs, _cores() if num_processes is None else _integer("num_processes", num_processes, 1))
+    processes = min(num_envs, cores() if num_processes is None else _integer("num_processes", num_processes, 1))
     if obs not in ("frames", "state"):
         raise InputError(f"obs: expected 'frames' or 'state', got {obs!r}")
     options: dict[str, Any] = {"obs": obs}
@@ -110,14 +112,28 @@ def _look_at(
         ) from error
     try:
         assert env.spec is not None
+        _check_travels(env.spec, task)
         return env.spec, _describe(env, task, options.get("size"), policy, seed)
     finally:
         env.close()
 
 
+def _check_travels(spec: gymnasium.envs.registration.EnvSpec, task: str) -> None:
+    """Refuses a task that the recording's processes could not make."""
+    try:
+        lost = b"__main__" in pickle.dumps(spec)
+    except (pickle.PicklingError, AttributeError, TypeError):  # all three, by what cannot be pickled
+        lost = True
+    if lost:
+        raise InputError(
+            f"task: expected one that other processes can make, got {task}, one of whose functions they cannot import; "
+            "define its functions in a module, not as a lambda, in a function, a script or a notebook"
+        )
+
+
 def _behaviour(
-    policy: str | Path | Behaviour, info: DataInfo, num_envs: int, seed: int, entropy: list[tuple[int, ...]]
-) -> Behaviour | OpenLoop:
+    policy: str | Path | Actor, info: DataInfo, num_envs: int, seed: int, entropy: list[tuple[int, ...]]
+) -> Actor | OpenLoop:
     """What `policy` names, for a recording like `info`."""
     low, high = (np.asarray(x, np.float32) for x in (info.action_low, info.action_high))
     if not isinstance(policy, (str, Path)):
@@ -173,7 +189,3 @@ def _integer(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or number < least:
         raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
     return number
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from wmenv import Episode, EpisodeStore
 
+from ..actor import Actor
 from ..progress import Progress
-from .behaviour import Behaviour, OpenLoop, checked_actions
+from .behaviour import OpenLoop, checked_actions
 from .pool import EpisodeCutter, RecordPool, Rows
 
 _MESSAGE_SECONDS = 0.2  # long enough to work while the last message is stored, short enough for a Ctrl-C
@@ -47,7 +48,7 @@ class RecordSession:
         self._steps, self._bytes = 0, 0  # of the finished episodes
         self._stored_at = time.monotonic()
 
-    def run(self, behaviour: Behaviour | OpenLoop, show: Progress | None, stop: threading.Event, *, reads: str) -> None:
+    def run(self, behaviour: Actor | OpenLoop, show: Progress | None, stop: threading.Event, *, reads: str) -> None:
         """Records until the steps are done or `stop` is set."""
         rows = self._pool.receive()
         self._take(rows, np.zeros((0, self._num_envs, len(self._low)), np.float32))
@@ -90,7 +91,7 @@ class RecordSession:
             self._tell(show)
 
     def _run_closed(
-        self, behaviour: Behaviour, show: Progress | None, stop: threading.Event, rows: list[Rows], reads: str
+        self, behaviour: Actor, show: Progress | None, stop: threading.Event, rows: list[Rows], reads: str
     ) -> None:
         while self._left and not stop.is_set():
             behaviour.reset(np.array([bool(stream["first"][-1]) for stream in rows]))

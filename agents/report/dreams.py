@@ -68,15 +68,19 @@ class Media:
     policy_film: NDArray[np.uint8] | None = None
 
 
-def policy_section(media: Media) -> str:
+def policy_section(report: Mapping[str, Any], media: Media) -> str:
     """The trained policy at work."""
     if media.policy_film is None:
         return ""
     scale = max(1, 384 // media.policy_film.shape[1])
     film = media.policy_film.repeat(scale, axis=1).repeat(scale, axis=2)
+    if report["modality"] == "frames":
+        sees = "This is all it sees: the world model’s encoder turns each picture into a few numbers, and the policy "
+        sees += "reads those."
+    else:
+        sees = "It sees no picture: the policy reads the robot’s state, as the world model’s encoder lays it out."
     return (
-        "<h2>Watch it</h2>\n<p>The agent on the real task, in one of the episodes above. This is all it sees: the "
-        "world model’s encoder turns each picture into a few numbers, and the policy reads those.</p>\n"
+        f"<h2>Watch it</h2>\n<p>The agent on the real task, in one of the episodes above. {sees}</p>\n"
         f'<figure style="max-width:384px">{_video(mp4_uri(film, media.fps))}</figure>'
     )
 

@@ -39,7 +39,7 @@ def render(report: Mapping[str, Any], media: Media) -> str:
     sections = [
         _head(report, task),
         returns_section(report),
-        policy_section(media),
+        policy_section(report, media),
         clips_section(report, media),
         horizon_section(report),
         curve_section(report),

@@ -116,8 +116,10 @@ def _interval(result: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _above(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether the difference of the means is clear: beyond 1.96 of its standard errors."""
-    spread = ((one["sem"] or 0.0) ** 2 + (other["sem"] or 0.0) ** 2) ** 0.5
+    """Whether the difference of the means is clear: beyond 1.96 of its standard errors, as far as these are known."""
+    if one["sem"] is None or other["sem"] is None:
+        return False
+    spread = (one["sem"] ** 2 + other["sem"] ** 2) ** 0.5
     return one["mean"] - other["mean"] > 1.96 * spread
 
 

@@ -44,7 +44,10 @@ def _verdicts(content: Mapping[str, Any]) -> str:
         + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in stages]
     )
     head = ["", *(f"{world} {stage}" for world in ("V", "J") for stage in stages)]
-    who = "V is the verifier by which dreams are rewarded; J, a judge with other constants, never rewards. "
+    who = (
+        "V judges by the constants that dreams were rewarded by, with all its signals; J has others of its own, and "
+    )
+    who += "never rewards. "
     if "real" in stages:
         who += "Real: recorded clips that neither was made of, the best that a dream can be. "
     who += f"Clips that could be real to V, less those to J, after tuning: {100 * content['after']['gap']:+.0f} points."

@@ -3,24 +3,27 @@
 import numpy as np
 import pytest
 
+import physics
 from agents.baselines import RandomPolicy, ZeroPolicy, fit_rollout, predefined
 from agents.config import REAL_PPO
 from agents.episodes import run_episodes, run_first_episodes
 from agents.evaluate import Evaluation, evaluate
+from agents.loop import loop
 from agents.real_env import RealObserver
 from wmenv.errors import InputError
 
 
 class Towards:
-    """The toy's best policy; remembers the resets it was told of."""
+    """The toy's best policy; remembers the resets that it was told of, and how many rows it acted on."""
 
     def __init__(self):
-        self.resets = []
+        self.resets, self.rows = [], set()
 
     def reset(self, mask=None):
         self.resets.append(mask.copy())
 
-    def act(self, obs, deterministic=True):
+    def act(self, obs):
+        self.rows.add(len(obs))
         return np.clip(-10 * obs[:, :1], -2, 2)
 
 
@@ -39,9 +42,9 @@ def _alone(toy, seed, length):
 @pytest.mark.parametrize("with_model", [True, False])
 def test_every_episode_of_the_list_is_counted_whole(toy, num_envs, with_model):
     envs = [toy.Env(None) for _ in range(num_envs)]
-    told = []
+    told, actor = [], Towards()
     outcome = run_episodes(
-        Towards(),
+        actor,
         envs,
         RealObserver(toy.Model() if with_model else None, num_envs),
         12,
@@ -52,6 +55,8 @@ def test_every_episode_of_the_list_is_counted_whole(toy, num_envs, with_model):
     assert outcome["lengths"] == tuple(steps for _, steps in expected)
     np.testing.assert_allclose(outcome["returns"], [total for total, _ in expected])
     assert sorted(seed for env in envs for seed in env.seeds) == list(range(100, 112)), "each start exactly once"
+    assert sum(mask.sum() for mask in actor.resets) == 12, "the actor is told of each beginning"
+    assert actor.rows == {min(num_envs, 12)} == {len(mask) for mask in actor.resets}, "and may remember rows"
     assert told == [(i, 12) for i in range(1, 13)]
     assert len(set(outcome["lengths"])) > 3, "the test needs short and long episodes"
 
@@ -64,6 +69,19 @@ def test_first_episodes_of_a_vector_environment(toy):
     np.testing.assert_allclose(outcome["returns"], [_alone(toy, 0, toy.length)[0]] * 6, atol=1e-5)
     assert env.calls == toy.length
     assert len(actor.resets) == 1 and actor.resets[0].all()
+
+
+def test_an_actor_of_the_users_own_is_evaluated_where_it_can_be_recorded():
+    result = evaluate(_Still(), task="wmenv/Reacher-v0", episodes=2, num_envs=1)
+    assert result.returns == evaluate("zero", task="wmenv/Reacher-v0", episodes=2).returns
+
+
+class _Still:
+    def reset(self, mask):
+        pass
+
+    def act(self, obs):
+        return np.zeros((len(obs), 2))
 
 
 def _evaluation(returns):
@@ -118,6 +136,22 @@ def test_predefined_policies_stay_in_bounds():
 def test_bad_arguments_name_their_field(arguments, field):
     with pytest.raises(InputError, match=f"^{field}: expected"):
         evaluate("random", **arguments)
+
+
+def test_a_task_whose_episodes_may_never_end_is_refused(tmp_path):
+    body = '<body><joint type="slide" axis="1 0 0"/><geom size=".1"/></body>'
+    (tmp_path / "slider.xml").write_text(
+        f'<mujoco><worldbody>{body}</worldbody><actuator><motor joint="j"/></actuator></mujoco>'.replace(
+            'type="slide"', 'name="j" type="slide"'
+        )
+    )
+    physics.register_task("evaluate-test/Endless-v0", source=tmp_path / "slider.xml")
+    message = "task: expected one with a limit of steps, got evaluate-test/Endless-v0 without"
+    with pytest.raises(InputError, match=message):
+        evaluate("zero", task="evaluate-test/Endless-v0", episodes=1)
+    with pytest.raises(InputError, match=message):
+        loop("evaluate-test/Endless-v0", tmp_path / "loop", obs="state", progress=False)
+    assert not (tmp_path / "loop").exists()
 
 
 @pytest.mark.parametrize("steps", [8, 100, 2048, 3000, 12_000, 500_000])

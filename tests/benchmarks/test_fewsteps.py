@@ -49,7 +49,7 @@ def make(episode: Any, action: np.ndarray) -> Any:
 def test_a_policy_s_motors_slip_alike_for_all_and_not_at_first():
     said: list[np.ndarray] = []
 
-    def act(obs: np.ndarray, deterministic: bool) -> np.ndarray:
+    def act(obs: np.ndarray) -> np.ndarray:
         said.append(np.random.default_rng(len(said)).random((len(obs), 2)))
         return said[-1]
 

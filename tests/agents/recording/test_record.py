@@ -300,6 +300,15 @@ def test_an_unknown_task_is_named(tmp_path: Path):
     assert not (tmp_path / "d").exists()
 
 
+def test_a_task_that_no_other_process_can_make_is_refused(tmp_path: Path):
+    from record_stub import StubEnv
+
+    gymnasium.register("record-test/Lambda-v0", entry_point=lambda **kwargs: StubEnv(**kwargs), max_episode_steps=10)
+    with pytest.raises(InputError, match="task: expected one that other processes can make, got record-test/Lambda"):
+        recorded(tmp_path / "d", task="record-test/Lambda-v0")
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_missing_policy_is_named(tmp_path: Path):
     with pytest.raises(WmenvError, match="nowhere"):
         recorded(tmp_path / "d", policy=str(tmp_path / "nowhere"))

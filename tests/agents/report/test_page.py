@@ -104,6 +104,9 @@ def test_the_page_is_one_well_formed_file_without_foreign_links():
     page = render(_report(), Media(fps=25.0, clips=[clip, clip], policy_film=_film()))
     parsed = _Page(page)
     assert parsed.open == []
+    assert "encoder turns each picture" in parsed.text
+    state = _Page(render(_report(modality="state"), Media(fps=25.0, policy_film=_film())))
+    assert "It sees no picture" in state.text and "each picture" not in state.text
     assert len(parsed.sources) == 3 + 16 and all(source.startswith("data:") for source in parsed.sources)
     assert "http" not in page and "<script" not in page and "Toy&lt;script&gt;-v0" in page
     assert "prefers-color-scheme: dark" in page
@@ -157,6 +160,8 @@ def test_the_verdict_claims_a_win_only_beyond_the_noise():
     assert "learning without dreams got more" in worse and "no clear gain" not in worse
     assert "no clear gain" in verdict(_with(_report(), dream=_arm(21.0)))
     assert "no clear gain" in verdict(_with(_report(), dream=_arm(4.0)))
+    unknown = _with(_report(), dream=_arm(100.0) | {"sem": None})
+    assert "got more" not in verdict(unknown), "of one episode nobody knows the noise"
 
 
 def test_the_share_is_counted_from_the_better_of_random_and_zero():

@@ -1,0 +1,93 @@
+"""What several policies are compared by: equal only where their recordings say so, however long they are."""
+
+import numpy as np
+import pytest
+
+from agents import candidates
+from agents.candidates import Contest, check_begun, foretold_returns
+from agents.rows import append_row, read_rows
+from wmenv import DataInfo, EpisodeStore, InputError
+from wmenv.data import Episode
+
+
+def _episode(steps, reward=1.0, terminated=False):
+    state = np.zeros((steps + 1, 2), np.float32)
+    return Episode(
+        state=state,
+        action=np.zeros((steps, 1), np.float32),
+        reward=np.full(steps, reward),
+        terminated=terminated,
+        truncated=False,
+        qpos=np.zeros((steps + 1, 1)),
+        qvel=np.zeros((steps + 1, 1)),
+    )
+
+
+def test_who_falls_less_often_is_worth_more():
+    falls = [_episode(100, terminated=True), _episode(100, terminated=True), _episode(200)]
+    worth = foretold_returns({"falls": falls, "stands": [_episode(400)]}, 1000)
+    assert worth == {"falls": pytest.approx(400 / 3), "stands": 400}
+    worth = foretold_returns({"falls": falls, "stands": [_episode(3000)]}, 1000)
+    assert worth["stands"] == 1000, "no episode goes on beyond its limit"
+
+
+@pytest.mark.parametrize("limit", [None, 1000])
+def test_where_nobody_falls_more_of_a_recording_is_worth_no_more(limit):
+    for sign in (1, -1):
+        worth = foretold_returns({"long": [_episode(900, sign * 1.0)], "short": [_episode(300, sign * 1.0)]}, limit)
+        assert worth["long"] == pytest.approx(worth["short"])
+        worth = foretold_returns({"long": [_episode(900, sign * 1.0)], "better": [_episode(300, sign + 0.1)]}, limit)
+        assert worth["better"] > worth["long"]
+
+
+@pytest.fixture
+def contest(tmp_path, monkeypatch):
+    """Makes contests of two policies, of which the second is better, over a store of synthetic episodes."""
+    info = DataInfo(
+        task="wmenv/Reacher-v0",
+        fps=50.0,
+        size=None,
+        state_names=("a", "b"),
+        state_groups=(0, 1),
+        action_low=(-1.0,),
+        action_high=(1.0,),
+        max_episode_steps=50,
+        policy="test",
+        seed=0,
+        world={},
+    )
+    store = EpisodeStore.create(tmp_path / "data", info)
+    store.append([_episode(10)])
+    monkeypatch.setattr(candidates.Policy, "load", staticmethod(lambda folder: (folder / "who").read_text()))
+
+    def imagine(k, into):
+        into.mkdir(parents=True)
+        (into / "who").write_text(f"{into.parent.name} {into.name}")
+
+    def record(share, folder, name):
+        better = {"policy-1": 2.0, "before": 1.5}.get(name, 1.0)
+        EpisodeStore.open(tmp_path / "data").append([_episode(20, better)])
+
+    def make(number, before=None):
+        here = tmp_path / f"round-{number}"
+        return Contest(here=here, count=2, data=tmp_path / "data", imagine=imagine, record=record, before=before)
+
+    return make
+
+
+def test_a_round_of_several_may_follow_one_of_a_single_policy(contest, tmp_path):
+    before = tmp_path / "round-0"
+    (before / "policy").mkdir(parents=True)
+    (before / "policy" / "who").write_text("the one")
+    assert contest(1, before).run() == "round-1 policy-1"
+    rows = read_rows(tmp_path / "round-1" / "candidates.jsonl")
+    assert [row.get("policy") for row in rows] == ["policy-0", "policy-1", "before", "policy-1", None]
+
+
+def test_a_round_goes_on_with_as_many_policies_as_it_was_begun_with(tmp_path):
+    append_row(tmp_path / "candidates.jsonl", {"policies": 4, "policy": "policy-0", "first_episode": 0})
+    check_begun(tmp_path, 4)
+    for count in (1, 3):
+        with pytest.raises(InputError, match=f"policies: expected 4, with which .* was begun, got {count}"):
+            check_begun(tmp_path, count)
+    check_begun(tmp_path / "new", 1)
