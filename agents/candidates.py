@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wmenv import EpisodeStore, InputError
-from wmenv.data import Episode
+from wmenv import Episode, EpisodeStore, InputError
 
 from .policy import Policy
 from .rows import append_row, read_rows

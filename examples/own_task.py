@@ -1,7 +1,8 @@
 """From your own robot to a policy: register a MuJoCo task, record it, learn its dream, train in it, prove it.
 
 The task may be a Gymnasium id whose class is a MujocoEnv, as here, or the path of an MJCF file with a reward of your
-own (docs/tasks.md). Takes some minutes; the numbers are small so that it ends. Run: python examples/own_task.py [OUT]
+own, a function of a module that can be imported (docs/tasks.md). Takes some minutes; the numbers are small so that it
+ends. Run: python examples/own_task.py [OUT]
 """
 
 import sys

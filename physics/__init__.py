@@ -11,7 +11,7 @@ from .clips.real import record_clips  # noqa: E402
 from .clips.state_motion import StateMotion  # noqa: E402
 from .drawing.camera import Camera, Ground  # noqa: E402
 from .errors import ClipError, TaskError  # noqa: E402
-from .estimator import StateEstimator, train_estimator  # noqa: E402
+from .estimator import EstimatorError, StateEstimator, train_estimator  # noqa: E402
 from .identify import Identified, identify  # noqa: E402
 from .mechanics.control_model import ControlModel  # noqa: E402
 from .tasks import TaskEnv, TaskSpec, make_task, register_task, task_ids  # noqa: E402
@@ -48,6 +48,7 @@ __all__ = [
     "ControlModel",
     "Controller",
     "DreamVerifier",
+    "EstimatorError",
     "Features",
     "FrameVerifier",
     "Ground",

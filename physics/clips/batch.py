@@ -86,7 +86,7 @@ class ClipBatch:
 
     @cached_property
     def bodies(self) -> BodyMotion:
-        """Centre of mass, momentum and energy of every frame."""
+        """Momentum and energy of every frame."""
         return body_motion(self.m, self.qpos, self.qvel)
 
     @cached_property

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..clips.clip import MotionClip
 from ..errors import TaskError
-from ..mechanics.control_model import ControlModel, control_model
+from ..mechanics.control_model import ControlModel, check_motors, control_model
 from ..mechanics.tangent import Tangent
 from ..world import LARGEST, SMALLEST_MASS, World
 from ..worlds.copies import replay
@@ -160,7 +160,7 @@ def identify(
 
     Raises:
         TaskError: There is no such task or parameter.
-        ClipError: A clip is of another task, without actions, or too short.
+        ClipError: A clip is of another task, without actions, or too short; or the motors have a state of their own.
 
     Example:
         >>> from physics import record_clips
@@ -175,6 +175,7 @@ def identify(
     if not (isinstance(steps, (int, np.integer)) and steps >= 1):
         raise TaskError(f"steps: expected a whole number of at least 1, got {steps!r}")
     m, names, start = control_model(task), tuple(parameters), World() if start is None else start
+    check_motors(m)
     problem = _Problem(m, cut(clips, m, int(steps)), names, start, threads)
     point = np.zeros(len(names))
     before = problem.error(point)

@@ -1,4 +1,4 @@
-"""Centre of mass, momentum and energy of many states: what laws of conservation speak of.
+"""Momentum and energy of many states: what laws of conservation speak of.
 
 # B clips, T frames
 """
@@ -20,8 +20,7 @@ Array = NDArray[np.float64]
 class BodyMotion(NamedTuple):
     """SI units, world frame."""
 
-    com: Array  # (B, T, 3) centre of mass of everything that moves
-    velocity: Array  # (B, T, 3) of the centre of mass
+    velocity: Array  # (B, T, 3) of the centre of mass of everything that moves
     energy: Array  # (B, T) kinetic and potential, springs included, J
     inverse: Array  # (B, T, nv) generalised force that no acceleration would need: gravity, Coriolis and passive forces
     mass: float  # of everything that moves, kg
@@ -39,7 +38,6 @@ def body_motion(m: ControlModel, qpos: Array, qvel: Array) -> BodyMotion:
     speed = cvel[..., 3:] + np.cross(cvel[..., :3], xipos - com[:, model.body_rootid])
     mass = float(model.body_subtreemass[0])
     return BodyMotion(
-        com=com[:, 0].reshape(b, t, 3),
         velocity=(speed * model.body_mass[:, None]).sum(1).reshape(b, t, 3) / mass,
         energy=energy.sum(-1).reshape(b, t),
         inverse=(bias - passive).reshape(b, t, -1),

@@ -10,7 +10,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tasks.registry import find_spec
+from ..errors import ClipError
+from ..tasks.registry import SpecKey, find_spec
 from ..tasks.sources import open_simulation
 from ..tasks.spec import TaskSpec
 from ..world import World, as_world
@@ -53,7 +54,20 @@ def control_model(task: str | TaskSpec, world: World | dict[str, float] | None =
         TaskError: There is no such task, or the world is not what was expected.
     """
     spec = task if isinstance(task, TaskSpec) else find_spec(task)
-    return _open(_Key(spec), as_world(world))
+    return _open(SpecKey(spec), as_world(world))
+
+
+def check_motors(m: ControlModel) -> None:
+    """Refuses a robot whose motors have a state of their own: no clip holds it, and a replay would begin without it.
+
+    Raises:
+        ClipError: The robot has such motors.
+    """
+    if m.model.na:
+        raise ClipError(
+            f"task: expected motors without a state of their own, got {m.task} with {m.model.na} activations, which no "
+            "clip holds; use motors without dyntype"
+        )
 
 
 def world_models(task: str, worlds: Sequence[World | ControlModel]) -> tuple[ControlModel, ...]:
@@ -66,21 +80,8 @@ def world_models(task: str, worlds: Sequence[World | ControlModel]) -> tuple[Con
     return tuple(each) or (control_model(task),)
 
 
-class _Key:
-    """A spec by identity: its mappings cannot be hashed."""
-
-    def __init__(self, spec: TaskSpec) -> None:
-        self.spec = spec
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.spec is self.spec
-
-    def __hash__(self) -> int:
-        return id(self.spec)
-
-
 @lru_cache(maxsize=64)
-def _open(key: _Key, world: World) -> ControlModel:
+def _open(key: SpecKey, world: World) -> ControlModel:
     simulation = open_simulation(key.spec, world)
     try:
         model, dt, space = simulation.model.__copy__(), simulation.dt, simulation.action_space

@@ -24,9 +24,21 @@ True, the episode terminates, the reward is 0 and the observation is the last fi
 
 ## A task of your own
 
-One call makes a task of a MuJoCo Gymnasium id, or of an MJCF file with your own reward:
+One call makes a task of a MuJoCo Gymnasium id, or of an MJCF file with your own reward. The reward stands in a module
+that can be imported, say `arm.py`, since recording runs in other processes, which import it: a lambda cannot be sent
+into them.
 
 ```python
+def reward(model, data, action):
+    return -float(abs(data.qpos[0]))
+
+
+def terminated(model, data):
+    return bool(data.qpos[0] > 2.0)
+```
+
+```python
+import arm
 import physics
 
 physics.register_task("me/Ant-v0", source="Ant-v5")
@@ -34,11 +46,7 @@ physics.register_task(
     "me/Arm-v0",
     source="arm.xml",
     max_episode_steps=200,
-    options={
-        "frame_skip": 5,
-        "reward": lambda model, data, action: -float(abs(data.qpos[0])),
-        "terminated": lambda model, data: bool(data.qpos[0] > 2.0),
-    },
+    options={"frame_skip": 5, "reward": arm.reward, "terminated": arm.terminated},
     camera=physics.Camera(lookat=(0.0, 0.0, 0.5), width=2.0),  # without one, a camera is fitted to the model
 )
 env = physics.make_task("me/Arm-v0", obs="frames")

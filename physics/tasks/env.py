@@ -165,7 +165,9 @@ class TaskEnv(gymnasium.Env[NDArray[Any], NDArray[np.float32]]):
         """Advance one control step.
 
         Args:
-            action: (A,) finite numbers in the task's own units; beyond the action space the actuators saturate.
+            action: (A,) finite numbers in the task's own units. Beyond the action space an MJCF file's are clipped,
+                before its reward sees them; Gymnasium's and dm_control's tasks get them as they are, and their motors
+                saturate at the limits that the model gives them.
 
         Returns:
             Observation, reward, terminated, truncated (always False here) and `info`.

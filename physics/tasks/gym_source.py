@@ -30,12 +30,7 @@ class GymSimulation:
     """
 
     def __init__(self, env_id: str, options: Mapping[str, Any], world: World) -> None:
-        try:
-            env = gymnasium.make(env_id, disable_env_checker=True, **options).unwrapped
-        except (gymnasium.error.Error, TypeError, OSError, ValueError) as error:
-            raise TaskError(
-                f"source: expected a Gymnasium MuJoCo id that can be made, got {env_id!r}: {error}"
-            ) from error
+        env = _make(env_id, options).unwrapped
         if not (isinstance(env, MujocoEnv) and isinstance(env.action_space, spaces.Box)):
             env.close()
             raise TaskError(f"source: expected a Gymnasium MuJoCo environment with a Box action, got {env_id!r}")
@@ -63,3 +58,21 @@ class GymSimulation:
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
+
+
+def own_limit(env_id: str, options: Mapping[str, Any]) -> int | None:
+    """Control steps after which Gymnasium itself truncates `env_id`, whatever way the id is spelt; None: never.
+
+    Raises:
+        TaskError: The id is unknown or cannot be made.
+    """
+    env = _make(env_id, options)
+    env.close()
+    return None if env.spec is None else env.spec.max_episode_steps
+
+
+def _make(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        return gymnasium.make(env_id, disable_env_checker=True, **options)
+    except (gymnasium.error.Error, ImportError, TypeError, OSError, ValueError) as error:
+        raise TaskError(f"source: expected a Gymnasium MuJoCo id that can be made, got {env_id!r}: {error}") from error

@@ -27,7 +27,8 @@ class MjcfSimulation:
         path: The MJCF file; `check_mjcf` has looked at it when it was registered.
         options: `frame_skip`, physics steps per control step (1); `reset_noise`, half-width of the uniform noise that a
             reset adds to the first keyframe or the reference pose, m or rad and per second (0.01); `reward`, a function
-            of model, data and action (0 everywhere); `terminated`, a function of model and data (never).
+            of model, data and action, which has been clipped (0 everywhere); `terminated`, a function of model and data
+            (never).
         world: Applied to the model.
 
     Raises:
@@ -79,7 +80,11 @@ class MjcfSimulation:
         return {}
 
     def step(self, action: NDArray[np.floating]) -> Outcome:
-        """Advance `frame_skip` physics steps under constant controls."""
+        """Advance `frame_skip` physics steps under constant controls, those of `action` clipped to the action space.
+
+        Replays clip too; a motor without a ctrlrange would take whatever it is given.
+        """
+        action = np.clip(action, self.action_space.low, self.action_space.high)
         self.data.ctrl[:] = action
         mujoco.mj_step(self.model, self.data, self._frame_skip)
         reward = 0.0 if self._reward is None else float(self._reward(self.model, self.data, action))

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-
 from ..drawing.camera import Camera
 from ..errors import TaskError
 from .env import TaskEnv
+from .gym_source import own_limit
 from .mjcf_check import check_mjcf
 from .registry import add_spec
 from .spec import TaskSpec
@@ -33,11 +32,13 @@ def register_task(
 
     Args:
         task_id: The new id, such as "me/Ant-v0".
-        source: A Gymnasium id ("Ant-v5") whose class is a MujocoEnv, or the path of an MJCF file (it ends in .xml).
+        source: A Gymnasium id ("Ant-v5", or "module:Mine-v0" of a module that registers it) whose class is a
+            MujocoEnv, or the path of an MJCF file (it ends in .xml).
         camera: The task's camera; None: one is fitted to the model.
         max_episode_steps: Control steps until truncation; None: the Gymnasium id's own limit, none for an MJCF file.
         options: Keyword arguments of the Gymnasium class; for an MJCF file `frame_skip`, `reset_noise`, `reward`
-            (a function of model, data and action) and `terminated` (a function of model and data).
+            (a function of model, data and action) and `terminated` (a function of model and data). Functions of an
+            importable module: recording runs in other processes, into which no lambda can be sent.
         **details: Further fields of `TaskSpec`, such as `omit_position`, `velocity_bounds` or `meaning`.
 
     Returns:
@@ -63,8 +64,8 @@ def register_task(
         origin = f"mjcf:{check_mjcf(source)}"
     else:
         origin = f"gym:{source}"
-        if max_episode_steps is None and source in gymnasium.registry:
-            max_episode_steps = gymnasium.registry[source].max_episode_steps
+        if max_episode_steps is None:
+            max_episode_steps = own_limit(str(source), options or {})
     if max_episode_steps is not None and not (isinstance(max_episode_steps, int) and max_episode_steps > 0):
         raise TaskError(f"max_episode_steps: expected a whole number above 0 or None, got {max_episode_steps!r}")
     spec = TaskSpec(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import gymnasium
 
@@ -11,6 +13,8 @@ from ..errors import TaskError
 from .spec import TaskSpec
 from .table import SPECS
 
+P, R = ParamSpec("P"), TypeVar("R")
+MOST_CACHED = 64
 _specs: dict[str, TaskSpec] = {spec.id: spec for spec in SPECS}
 
 
@@ -30,6 +34,33 @@ def find_spec(task: object) -> TaskSpec:
     near = difflib.get_close_matches(str(task), _specs, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(_specs)}"
     raise TaskError(f"task: expected a registered task id, got {task!r}; {hint}")
+
+
+class SpecKey:
+    """A spec by identity: its mappings cannot be hashed."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.spec = spec
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SpecKey) and other.spec is self.spec
+
+    def __hash__(self) -> int:
+        return id(self.spec)
+
+
+def cached_by_spec(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+    """Caches `function(task, ...)` by the spec that the id has now: one that is registered anew is another task."""
+
+    @lru_cache(maxsize=MOST_CACHED)
+    def cached(key: SpecKey, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(key.spec.id, *args, **kwargs)
+
+    @wraps(function)
+    def call(task: str, *args: P.args, **kwargs: P.kwargs) -> R:
+        return cached(SpecKey(find_spec(task)), *args, **kwargs)
+
+    return call
 
 
 def add_spec(spec: TaskSpec) -> None:

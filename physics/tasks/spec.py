@@ -17,7 +17,7 @@ class TaskSpec:
 
     Args:
         id: Gymnasium id.
-        source: "gym:ID", "dmc:DOMAIN/TASK", or a path of an MJCF file.
+        source: "gym:ID", "dmc:DOMAIN/TASK" or "mjcf:PATH".
         max_episode_steps: Control steps until truncation; None: no limit.
         camera: The task's camera; None: one is fitted to the model.
         omit: Joints none of whose coordinates are in the state, with the reason.

@@ -14,7 +14,6 @@ this finds 78, 75 and 97, since one coordinate that contacts throw about drowns 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,10 @@ from ..clips.noise import add_noise, spread_of
 from ..clips.real import record_clips
 from ..clips.state_motion import Motion, StateMotion, wrapped
 from ..errors import ClipError
-from ..mechanics.control_model import control_model
+from ..mechanics.control_model import check_motors, control_model
 from ..mechanics.simulator import Simulator
 from ..mechanics.tangent import Tangent
+from ..tasks.registry import cached_by_spec
 from .calibration import CAP, LEAST_ERROR
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ class DreamVerifier:
 
     Raises:
         TaskError: There is no such task.
-        ClipError: `noise` is out of range.
+        ClipError: `noise` is out of range, or the motors have a state of their own.
 
     Example:
         >>> verifier = DreamVerifier("wmenv/InvertedPendulum-v0")
@@ -61,6 +61,7 @@ class DreamVerifier:
     def __init__(self, task: str, *, noise: float = 0.02) -> None:
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
             raise ClipError(f"noise: expected a number from 0 to 1, in spreads of real states, got {noise!r}")
+        check_motors(control_model(task))
         self.task, self._motion, self._step = task, StateMotion(task), _Step(task)
         self._turns = np.flatnonzero(self._motion.turns)
         seen = np.concatenate((self._motion.seen_qpos, self._motion.seen_qvel))
@@ -75,8 +76,8 @@ class DreamVerifier:
             after: (B, S) states that they led to.
 
         Returns:
-            (B,) in [0, 100]: about 95 of 100 real steps with errors of the size `noise` are below 1. What is not
-            finite or absurdly large, or makes the simulation diverge, has 100.
+            (B,) in [0, 1e4]: about 95 of 100 real steps with errors of the size `noise` are below 1. What is not
+            finite or absurdly large, or makes the simulation diverge, has 1e4.
 
         Raises:
             ClipError: An array is not of this task's size.
@@ -116,7 +117,7 @@ class _Step:
         return np.concatenate((moved, after.qvel - went.qvel[:, 0]), axis=-1), went.diverged[:, 0]
 
 
-@lru_cache(maxsize=64)
+@cached_by_spec
 def _units(task: str, noise: float) -> Array:
     """How far real steps with errors are from the simulator's, by coordinate (2 V): 95 of 100 are nearer in all."""
     clips = record_clips(task, CLIPS, FRAMES, seed=SEED)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ..mechanics.control_model import ControlModel
 from .calibration import Calibration
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,7 @@ class Signal:
         floor: Smaller values are never held against a clip, in `unit`.
         says: A sentence for a person; `{value}` is filled in.
         needs_action: Whether it reads the actions that the clip claims.
+        needs_none: Whether it is measured only where the actions are unknown.
         local: Whether it says in which frame something is wrong, and not only that the clip is.
     """
 
@@ -35,6 +38,7 @@ class Signal:
     floor: float
     says: str
     needs_action: bool = False
+    needs_none: bool = False
     local: bool = True
 
 
@@ -59,7 +63,9 @@ SIGNALS: dict[str, Signal] = {
         unit="variances", floor=0.1, needs_action=True, local=False,
         says="its actions lead elsewhere, always to the same side, as with another gravity, mass or motor",
     ),
-    "tracking": Signal(unit="m", floor=2e-3, says="no command to its motors brings it nearer than {value:.3f} m"),
+    "tracking": Signal(
+        unit="m", floor=2e-3, needs_none=True, says="no command to its motors brings it nearer than {value:.3f} m"
+    ),
     "penetration": Signal(unit="m", floor=2e-3, says="something is {value:.3f} m inside something else"),
     "float": Signal(unit="m", floor=5e-3, says="it hangs {value:.3f} m above its support without falling"),
     "skate": Signal(unit="m/s", floor=0.05, says="a point that should stand still slides at {value:.2f} m/s"),
@@ -78,6 +84,16 @@ SIGNALS: dict[str, Signal] = {
     ),
     "quaternion": Signal(unit="1", floor=1e-3, says="a rotation is no rotation: its quaternion is off unit length"),
 }  # fmt: skip
+
+
+READER = "disagreement"
+"""The signal that comes with a reader's clips and is not measured on them."""
+
+
+def measurable(names: Collection[str], *, actions: bool) -> list[str]:
+    """Those of the signals `names` that are measured on clips with actions, or on clips without."""
+    kinds = {name: SIGNALS[name] for name in names if name != READER}
+    return [name for name, kind in kinds.items() if not (kind.needs_none if actions else kind.needs_action)]
 
 
 def measure(
@@ -125,7 +141,7 @@ def signal_functions(known: Calibration) -> dict[str, Callable[[ClipBatch], Arra
     }
 
 
-def local(values: Mapping[str, Array]) -> dict[str, Array]:
+def local(values: Mapping[str, T]) -> dict[str, T]:
     """Those of the signals that say in which frame something is wrong."""
     return {name: value for name, value in values.items() if SIGNALS[name].local}
 

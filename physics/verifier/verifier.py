@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,11 @@ from numpy.typing import NDArray
 from ..clips.batch import ClipBatch, check_robot
 from ..clips.clip import MotionClip
 from ..errors import ClipError
-from ..mechanics.control_model import ControlModel, world_models
+from ..mechanics.control_model import ControlModel, check_motors, world_models
 from ..world import World
 from .calibrate import ARMS, TOGETHER
 from .calibration import CAP, Calibration, combined, core_of, relative
-from .measure import SIGNALS, local, measure
+from .measure import READER, SIGNALS, local, measure
 from .report import PhysicsReport
 from .shipped import known_calibration
 
@@ -48,7 +49,7 @@ class MotionVerifier:
 
     Raises:
         TaskError: There is no such task.
-        ClipError: `noise` is out of range or the calibration is another task's.
+        ClipError: `noise` is out of range, the calibration is another task's, or the motors have a state of their own.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class MotionVerifier:
             raise ClipError(f"noise: expected a number from 0 to 1, in spreads of real states, got {noise!r}")
         self._worlds = world_models(task, worlds)
         self._m = self._worlds[0]
+        check_motors(self._m)
         self.calibration = calibration or known_calibration(task, float(noise))
         if self.calibration.task != task:
             raise ClipError(f"calibration: expected one of {task}, got one of {self.calibration.task}")
@@ -92,7 +94,7 @@ class MotionVerifier:
         for clip in clips:
             check_robot(self._m, clip)
             if ARMS[clip.action is None] not in self.calibration.whole:
-                raise ClipError("action: expected actions, got none; every signal of this verifier needs them")
+                self._refuse(clip)
         if disagreement is not None:
             self._check_reader(clips, disagreement)
         reports: dict[int, PhysicsReport] = {}
@@ -102,12 +104,21 @@ class MotionVerifier:
                 batch = ClipBatch.stack(self._m, [clips[i] for i in part])
                 found = measure(batch, self.calibration, self._worlds, self.calibration.scales)
                 if disagreement is not None:
-                    found["disagreement"] = np.stack([disagreement[i] for i in part])
+                    found[READER] = np.stack([disagreement[i] for i in part])
                 reports |= zip(part, reports_of(batch, found, self.calibration), strict=True)
         return [reports[i] for i in range(len(clips))]
 
+    def _refuse(self, clip: MotionClip) -> NoReturn:
+        if clip.action is None:
+            raise ClipError("action: expected actions, got none; every signal of this verifier needs them")
+        names = ", ".join(name for name in self.calibration.scales if name != READER)
+        raise ClipError(
+            f"action: expected none, got some; this verifier measures {names}, which clips with actions lack; "
+            "give clip.without_actions()"
+        )
+
     def _check_reader(self, clips: Sequence[MotionClip], disagreement: Sequence[Array]) -> None:
-        if "disagreement" not in self.calibration.scales:
+        if READER not in self.calibration.scales:
             raise ClipError(
                 "disagreement: expected none, since this calibration knows no reader of clips; "
                 "use FrameVerifier, or calibrate(clips, read=...)"

@@ -81,6 +81,9 @@ def run_verifierbench(
 ) -> list[dict[str, Any]]:
     """Runs what `out`/verifierbench.jsonl lacks, and returns all its rows.
 
+    A part (task, noise, actions) that was run with other settings, such as fewer clips, is lacking: its rows are
+    replaced once the new ones are there.
+
     Args:
         config: What is benchmarked.
         out: Folder.
@@ -91,19 +94,35 @@ def run_verifierbench(
     out.mkdir(parents=True, exist_ok=True)
     path = out / "verifierbench.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    done = {(row["task"], row["noise"], row["actions"]) for row in rows if row["corruption"] == "none"}
-    rows = [row for row in rows if (row["task"], row["noise"], row["actions"]) in done]  # a killed part starts over
+    done = {_part(row): row for row in rows if row["corruption"] == "none"}
+    rows = [row for row in rows if _part(row) in done]  # a killed part starts over
     parts: list[tuple[str, float | str]] = [(task, noise) for task in config.tasks for noise in config.noise]
     parts += [(task, FILMS) for task in config.films]
     for task, noise in parts:
         for actions in (True, False) if config.without_actions else (True,):
-            if (task, noise, actions) in done:
-                continue
+            part, settings = (task, noise, actions), _settings(config, noise, actions)
+            if part in done and settings.items() <= {**_settings(BenchConfig(), noise, actions), **done[part]}.items():
+                continue  # rows that were written before settings were stored have the usual ones
             progress(f"{task}, noise {noise}, {'with' if actions else 'without'} actions")
             *cells, real = _cells(config, task, noise, actions)
-            rows += [*cells, {**real, **about}]
+            rows = [row for row in rows if _part(row) != part] + [*cells, {**real, **settings, **about}]
             write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     return rows
+
+
+def _part(row: Mapping[str, Any]) -> tuple[str, float | str, bool]:
+    return row["task"], row["noise"], row["actions"]
+
+
+def _settings(config: BenchConfig, noise: float | str, actions: bool) -> dict[str, Any]:
+    """What the rows of a part depend on besides the part; stored in its last row."""
+    return {
+        "clips": config.clips,
+        "frames": config.frames,
+        "unlisted": config.unlisted,
+        "least_change": config.least_change,
+        "compared": actions and noise == config.rivals_at,
+    }
 
 
 def _cells(config: BenchConfig, task: str, noise: float | str, actions: bool) -> Iterator[dict[str, Any]]:
@@ -119,7 +138,7 @@ def _cells(config: BenchConfig, task: str, noise: float | str, actions: bool) ->
     begun = time.perf_counter()
     base = _numbers(sight.judge(*real))
     seconds = time.perf_counter() - begun
-    compared = actions and noise == config.rivals_at
+    compared = _settings(config, noise, actions)["compared"]
     rivals, reference = baseline_scores(real[0]) if compared else ({}, {})
     least = max(config.least_change, noise) if isinstance(noise, float) else config.least_change
     shared = {"task": task, "noise": noise, "actions": actions}

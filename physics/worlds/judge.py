@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import mujoco
 
 from ..mechanics.control_model import ControlModel, control_model
+from ..tasks.registry import cached_by_spec
 from ..world import World
 
 JUDGE_WORLD = World(mass=0.92, friction=1.15, damping=0.85, gear=1.06)
@@ -15,7 +15,7 @@ JUDGE_WORLD = World(mass=0.92, friction=1.15, damping=0.85, gear=1.06)
 SUBSTEPS = 2  # physics steps of J in one of the nominal model
 
 
-@lru_cache(maxsize=64)
+@cached_by_spec
 def judge(task: str) -> ControlModel:
     """The judge's control model of `task`: other constants, another integrator, half the timestep.
 
@@ -26,7 +26,7 @@ def judge(task: str) -> ControlModel:
         task: Id of the task.
 
     Returns:
-        The model; the same object for the same task.
+        The model; the same object for the same task, until the id is registered anew.
 
     Raises:
         TaskError: There is no such task.

@@ -31,6 +31,10 @@ SCENES = {
     + '<body pos="0 0 2"><joint name="hinge" axis="0 1 0"/><geom type="sphere" pos="0 0 -1" size=".01" mass="1"/>'
     + '</body></worldbody><actuator><motor joint="hinge" gear="3" ctrllimited="true" ctrlrange="-1 1"/></actuator>'
     + "</mujoco>",
+    "test/Muscle-v0": _HEAD
+    + '<body pos="0 0 2"><joint name="hinge" axis="0 1 0"/><geom type="sphere" pos="0 0 -1" size=".01" mass="1"/>'
+    + '</body></worldbody><actuator><general joint="hinge" dyntype="filter" dynprm=".1" ctrlrange="-1 1"/></actuator>'
+    + "</mujoco>",
 }
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+import physics
 from physics.clips.real import record_clips
 from physics.estimator import EstimatorError, StateEstimator, train_estimator
 from physics.estimator.readers import Reader
 from physics.estimator.scenes import Scene
+from physics.verifierbench.sight import sight_of
 
 PENDULUM = "wmenv/InvertedPendulum-v0"
 RED = (1.0, 0.15, 0.1)
@@ -128,6 +130,12 @@ def test_wrong_arguments_are_refused(estimator: StateEstimator, frames: np.ndarr
             train_estimator(PENDULUM, **wrong)  # type: ignore[arg-type]
     with pytest.raises(EstimatorError, match="shipped"):
         StateEstimator.shipped("wmenv/NoSuchTask-v0")
+
+
+def test_its_errors_are_the_users_like_those_of_clips():
+    assert physics.EstimatorError is EstimatorError and issubclass(EstimatorError, physics.ClipError)
+    with pytest.raises(physics.ClipError, match="expected one with a shipped estimator"):
+        sight_of("wmenv/Pusher-v0", "frames")
 
 
 def test_reading_needs_no_torch(estimator: StateEstimator, tmp_path: Path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 import physics
 from physics import Camera, TaskError, register_task
 from physics.tasks import mjcf_check, registry
+from physics.tasks.document import HEADER
 
 BALL = """
 <mujoco>
@@ -92,6 +96,42 @@ def test_an_mjcf_with_a_reward_of_ones_own(ball: Path) -> None:
     env.close()
 
 
+def test_an_action_beyond_the_action_space_does_what_a_replay_does(ball: Path) -> None:
+    """This motor has no ctrlrange, so MuJoCo itself would take whatever it is given."""
+    ball.write_text(BALL.replace(' ctrlrange="-2 2" ctrllimited="true"', ""))
+    seen = []
+    options = {"reset_noise": 0.0, "reward": lambda model, data, action: seen.append(action.copy()) or 0.0}
+    register_task("me/Strong-v0", source=ball, options=options)
+    after = []
+    for push in (1.0, 50.0):
+        env = physics.TaskEnv("me/Strong-v0")
+        env.reset(seed=0)
+        after.append(env.step(np.full(1, push, np.float32))[-1]["qvel"])
+        env.close()
+    assert np.array_equal(*after) and np.array_equal(seen, [[1.0], [1.0]])
+
+
+def test_the_documents_example_can_be_sent_into_other_processes(ball: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, script = re.findall(r"```python\n(.*?)```", HEADER, re.DOTALL)
+    (ball.parent / "arm.py").write_text(module)
+    (ball.parent / "arm.xml").write_text(BALL)
+    monkeypatch.chdir(ball.parent)
+    monkeypatch.syspath_prepend(ball.parent)
+    try:
+        exec(script, names := {})
+        options = registry.find_spec("me/Arm-v0").options
+        assert pickle.loads(pickle.dumps(options)) == options
+        names["env"].close()
+    finally:
+        sys.modules.pop("arm", None)
+
+
+def test_the_limit_is_the_ids_own_however_it_is_spelt() -> None:
+    assert register_task("me/Z-v0", source="gymnasium.envs.mujoco:Hopper-v5").max_episode_steps == 1000
+    assert register_task("me/Y-v0", source="Reacher-v5").max_episode_steps == 50
+    assert register_task("me/X-v0", source="Reacher-v5", max_episode_steps=7).max_episode_steps == 7
+
+
 def test_the_fitted_camera_sees_the_robot_and_follows_it(ball: Path) -> None:
     register_task("me/Far-v0", source=ball)
     env = physics.TaskEnv("me/Far-v0")
@@ -130,6 +170,7 @@ def test_a_spawned_process_knows_the_task() -> None:
     ("changes", "message"),
     [
         ({"source": "Nothing-v0"}, "source: expected a Gymnasium MuJoCo id"),
+        ({"source": "nomodule:Foo-v0"}, "source: expected a Gymnasium MuJoCo id"),
         ({"source": "CartPole-v1"}, "source: expected a Gymnasium MuJoCo environment"),
         ({"source": "Ant-v5", "options": {"wings": 2}}, "source: expected"),
         ({"source": "nowhere.xml"}, "no file"),
@@ -175,6 +216,57 @@ def test_malformed_mjcf_is_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(TaskError, match=message):
         register_task("me/Bad-v0", source=path)
     assert "me/Bad-v0" not in physics.task_ids()
+
+
+SECRET = '<mujoco><worldbody><body name="{}"><geom size=".1"/></body></worldbody></mujoco>'
+ATTACHED = BALL.replace("<mujoco>", '<mujoco><asset><model name="m" file="sub/child.xml"/></asset>', 1).replace(
+    "<worldbody>", '<worldbody><frame><attach model="m" body="near" prefix="m"/></frame>', 1
+)
+INCLUDED = BALL.replace("<mujoco>", '<mujoco><include file="sub/child.xml"/>', 1)
+
+
+@pytest.mark.parametrize("main", [ATTACHED, INCLUDED], ids=["attached", "included"])
+@pytest.mark.parametrize(
+    "child",
+    [
+        '<mujoco><include file="{}/outside.xml"/></mujoco>',
+        '<mujoco><include file="near.xml"/><compiler meshdir="../.."/></mujoco>',
+        '<mujoco><asset><model name="n" file="../../outside.xml"/></asset></mujoco>',
+        '<mujoco><asset><texture type="cube" filefront="../../outside.png"/></asset></mujoco>',
+        '<!DOCTYPE m [<!ENTITY a "x/y/z">]><mujoco><include file="&a;/../../../outside.xml"/></mujoco>',
+    ],
+)
+def test_what_a_model_names_stays_in_its_folder_too(tmp_path: Path, main: str, child: str) -> None:
+    path = tmp_path / "robot" / "robot.xml"
+    (path.parent / "sub").mkdir(parents=True)
+    path.write_text(main)
+    (tmp_path / "outside.xml").write_text(SECRET.format("near"))
+    (path.parent / "sub" / "near.xml").write_text(SECRET.format("near"))
+    (path.parent / "sub" / "child.xml").write_text(child.replace("{}", str(tmp_path)))
+    with pytest.raises(TaskError, match="paths inside|entities"):
+        mjcf_check.check_mjcf(path)
+
+
+def test_a_model_beside_the_model_can_be_attached(tmp_path: Path) -> None:
+    path = tmp_path / "robot.xml"
+    (tmp_path / "sub").mkdir()
+    path.write_text(ATTACHED)
+    (tmp_path / "near.xml").write_text(SECRET.format("near"))
+    (tmp_path / "sub" / "child.xml").write_text('<mujoco><include file="../near.xml"/></mujoco>')
+    assert mjcf_check.check_mjcf(path) == path
+
+
+def test_a_busy_machine_is_no_fault_of_the_file(ball: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mjcf_check, "TIME_LIMIT", 1.0)
+    monkeypatch.setattr(mjcf_check, "PATIENCE", 60.0, raising=False)
+    compile_it = mjcf_check._COMPILE
+    monkeypatch.setattr(mjcf_check, "_COMPILE", "import time; time.sleep(2)\n" + compile_it)
+    assert mjcf_check.check_mjcf(ball) == ball, "time that passes is not time that it takes"
+    monkeypatch.setattr(
+        mjcf_check, "_COMPILE", compile_it.replace("try:\n    model", "while True: pass\ntry:\n    model")
+    )
+    with pytest.raises(TaskError, match="to compile in 1 s"):
+        mjcf_check.check_mjcf(ball)
 
 
 def test_mjcf_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from physics import register_task
+from physics.tasks import registry
 from physics.verifier import shipped
 from physics.verifier.__main__ import main
 from physics.verifier.calibration import BEYOND, CAP, Scale, combined, relative, upper_bound
@@ -79,3 +81,12 @@ def test_only_what_is_missing_is_calibrated(tmp_path, monkeypatch: pytest.Monkey
     shipped.calibration_path("b", 0.0).unlink()
     main(["--tasks", "a", "b", "--noise", "0", "0.02"])
     assert made[4:] == [("b", 0.0)]
+
+
+def test_only_the_projects_own_tasks_have_shipped_calibrations(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shipped, "fresh_calibration", lambda task, noise: f"fresh {task}")
+    monkeypatch.setattr(registry, "_specs", dict(registry._specs))
+    register_task("wmenv-Hopper-v0", source="Hopper-v5")
+    assert shipped.calibration_path("wmenv-Hopper-v0", 0.02).exists(), "the file of another task"
+    assert shipped.known_calibration("wmenv-Hopper-v0", 0.02) == "fresh wmenv-Hopper-v0"
+    assert shipped.known_calibration("wmenv/Hopper-v0", 0.02).task == "wmenv/Hopper-v0"

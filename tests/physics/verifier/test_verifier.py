@@ -250,6 +250,20 @@ def test_a_verifier_of_some_signals_measures_those_alone() -> None:
         calibrate(clips, signals=["magic"])
 
 
+@pytest.mark.parametrize("signals", [["drift"], ["drift", "tracking"], ["disagreement"]])
+def test_signals_of_which_none_says_where_are_refused(signals: list[str]) -> None:
+    with pytest.raises(ClipError, match="signals: expected one that says in which frame"):
+        calibrate(record_clips(PENDULUM, 40, 9, seed=3), signals=signals)
+
+
+def test_a_verifier_of_what_actions_forbid_says_so() -> None:
+    clips = record_clips(PENDULUM, 40, 9, seed=3)
+    verifier = MotionVerifier(PENDULUM, calibration=calibrate(clips, signals=["tracking"]))
+    assert verifier.verify_one(clips[0].without_actions()).clip_score < 10
+    with pytest.raises(ClipError, match=r"action: expected none, got some; this verifier measures tracking, .*without"):
+        verifier.verify_one(clips[0])
+
+
 def test_the_judge_can_be_a_world() -> None:
     """Clips of its own world are as good as real to a verifier of it, and not to that of the nominal one."""
     world = World(mass=1.5, gear=0.7)

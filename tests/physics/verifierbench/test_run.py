@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from physics.verifier.shipped import SEED
 from physics.verifierbench import run as run_module
 from physics.verifierbench.scores import auroc, false_alarms_at
 
+ROOT = Path(__file__).resolve().parents[3]
 TASK = "wmenv/InvertedPendulum-v0"
 
 
@@ -74,6 +76,39 @@ def test_a_run_goes_on_where_it_was_stopped(quick: None, tmp_path: Path, monkeyp
     assert drawn_from.keys() == tables.keys()
     assert [name for name, used in drawn_from.items() if other in used] == ["noise"], "the others show one level"
     assert {run_module.REAL_SEED, run_module.CORRUPTED_SEED}.isdisjoint({SEED, 71, 72}), "not those of tuning"
+
+
+def test_parts_of_other_settings_are_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def cells(config: BenchConfig, task: str, noise: float | str, actions: bool):
+        shared = {"task": task, "noise": noise, "actions": actions}
+        yield {**shared, "corruption": "gravity", "clips": 8, "of": (config.clips, config.frames)}
+        yield {**shared, "corruption": "none", "clips": config.clips}
+
+    monkeypatch.setattr(run_module, "_cells", cells)
+    told: list[str] = []
+    first, more = BenchConfig(tasks=(TASK,), noise=(0.02, 0.05), clips=8), BenchConfig(tasks=(TASK,), noise=(0.02,))
+    run_verifierbench(first, tmp_path, told.append)
+    rows = run_verifierbench(more, tmp_path, told.append)
+    assert len(told) == 6
+    counts = {(row["noise"], row["clips"]) for row in rows if row["corruption"] == "none"}
+    assert counts == {(0.02, 64), (0.05, 8)} and len(rows) == 8, "old rows of a part make way for new ones"
+    for change in ({"frames": 16}, {"unlisted": False}, {"least_change": 0.1}, {"rivals_at": 0.05}):
+        before = len(told)
+        run_verifierbench(replace(more, **change), tmp_path, told.append)
+        assert len(told) == before + (1 if "rivals_at" in change else 2), "only what the change concerns"
+        run_verifierbench(more, tmp_path, told.append)
+    assert run_verifierbench(more, tmp_path, told.append) == [
+        json.loads(line) for line in (tmp_path / "verifierbench.jsonl").read_text().splitlines()
+    ]
+
+
+def test_the_committed_rows_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """They were written before settings were stored beside them."""
+    committed = (ROOT / "results" / "verifierbench" / "verifierbench.jsonl").read_text()
+    (tmp_path / "verifierbench.jsonl").write_text(committed)
+    monkeypatch.setattr(run_module, "_cells", lambda *_: pytest.fail("nothing was left to do"))
+    rows = run_verifierbench(BenchConfig(noise=(0.02,), clips=48), tmp_path)
+    assert rows == [json.loads(line) for line in committed.splitlines()]
 
 
 def test_bad_configs():
