@@ -34,7 +34,9 @@ def frame_attention(frame: PagedFrame) -> Tensor:
     stored = [parts[i] for parts in (frame.key_parts, frame.value_parts) for i in (0, -1)]
     sink = [x.to(q.dtype).contiguous() for x in (frame.sink_key, frame.sink_value)]
     where = table.contiguous(), frame.visible.contiguous().view(torch.uint8)
-    frame_kernel[q.shape[:2]](*own, *stored, *where, *sink, out, **constants(q, frame.key_parts, table.shape[1]))
+    compiled = constants(q, frame.key_parts, table.shape[1])
+    with torch.cuda.device_of(q):  # Triton launches on the current device, which may be another
+        frame_kernel[q.shape[:2]](*own, *stored, *where, *sink, out, **compiled)
     return out
 
 

@@ -22,7 +22,8 @@ def write_frame(x: Tensor, parts: Sequence[Tensor], pages: Tensor, turn: Tensor 
     x = x.contiguous()
     rotation = x if turn is None else turn.float().contiguous()  # the frame stands in where nothing is turned, unread
     rows, heads = x.shape[:2]
-    write_kernel[rows, heads](x, rotation, parts[0], parts[-1], pages, **constants(x, parts, turn))
+    with torch.cuda.device_of(x):  # Triton launches on the current device, which may be another
+        write_kernel[rows, heads](x, rotation, parts[0], parts[-1], pages, **constants(x, parts, turn))
 
 
 def constants(x: Tensor, parts: Sequence[Tensor], turn: Tensor | None) -> dict[str, object]:

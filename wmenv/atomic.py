@@ -4,9 +4,11 @@ A file is written beside its place under a temporary name, flushed to the disk, 
 rename is made durable by flushing the folder. A reader sees the old bytes or the new bytes, never a part.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,29 @@ def write_json(path: Path | str, obj: Any) -> None:
         OSError: As `write_bytes`.
     """
     write_bytes(path, (json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder, if it is there, and what an earlier removal left that was killed.
+
+    It is renamed first, so that its files are under its name all or not at all; what cannot be removed is left.
+
+    Args:
+        path: The folder.
+    """
+    remove_leftover(path)
+    with contextlib.suppress(OSError):
+        path.rename(_leftover(path))
+    remove_leftover(path)
+
+
+def remove_leftover(path: Path) -> None:
+    """Removes what `remove_folder(path)` left when it was killed."""
+    shutil.rmtree(_leftover(path), ignore_errors=True)
+
+
+def _leftover(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
 
 
 def _umask() -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .atomic import digest
+from .atomic import digest, remove_folder
 from .checkpoint import packed
 from .data import EpisodeStore
 from .distill_config import DistillConfig
@@ -82,7 +81,7 @@ def distill(
     student.eval().requires_grad_(False)
     student.forget_pages()
     student.save_pretrained(out)
-    shutil.rmtree(out / SCRATCH, ignore_errors=True)
+    remove_folder(out / SCRATCH)
     return student
 
 

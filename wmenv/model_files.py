@@ -1,4 +1,8 @@
-"""A stored world model as files: weights, a config with their digest, and a card that a person can read."""
+"""A stored world model as files: weights, a config with their digest, and a card that a person can read.
+
+The commit point is `config.json`. New weights are first written beside the old under `NEXT_WEIGHTS`; a reader who finds
+that the config already speaks of them takes them from there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -15,12 +20,13 @@ from .config import WorldModelConfig
 from .errors import CheckpointError
 
 CARD = "README.md"
+NEXT_WEIGHTS = "model.next.safetensors"
 
 
 def write_model(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Write the three files; config.json comes last, so that a half-written folder never reads as a model.
+    """Write the three files; whenever it is stopped, the folder holds the earlier model or this one, never a mixture.
 
-    All are written aside before the first takes its place, so that a full disk leaves an earlier model as it was.
+    All are written aside before the config takes its place, so that a full disk leaves an earlier model as it was.
 
     Raises:
         CheckpointError: the folder cannot be written.
@@ -29,16 +35,41 @@ def write_model(folder: Path, config: WorldModelConfig, tensors: Mapping[str, Te
     aside = folder / f"{TEMPORARY_PREFIX}model"
     try:
         aside.mkdir(parents=True, exist_ok=True)
+        _settle(folder)
         write_bytes(aside / WEIGHTS, payload)
         write_bytes(aside / CARD, card(config, len(payload)).encode())
         write_json(aside / CONFIG, {**config.to_dict(), "weights_sha256": digest(payload)})
-        for name in (WEIGHTS, CARD, CONFIG):
-            os.replace(aside / name, folder / name)
+        os.replace(aside / WEIGHTS, folder / NEXT_WEIGHTS)
+        sync_folder(folder)  # each name is on the disk before the next: a power cut keeps their order
+        os.replace(aside / CONFIG, folder / CONFIG)
+        sync_folder(folder)
+        os.replace(aside / CARD, folder / CARD)
+        os.replace(folder / NEXT_WEIGHTS, folder / WEIGHTS)
         sync_folder(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot write ({error.strerror}); free some space or change folder") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _settle(folder: Path) -> None:
+    """The end of a save that was killed: weights that the config speaks of take their place, before others come."""
+    try:
+        held = _weights(folder, read_json(folder / CONFIG).get("weights_sha256"))
+    except CheckpointError:  # a first save, or over what is damaged
+        return
+    if held.name != WEIGHTS:
+        os.replace(held, folder / WEIGHTS)
+
+
+def _weights(folder: Path, sha256: Any) -> Path:
+    """Where the weights of this digest lie: beside the old ones, if their save was killed."""
+    following = folder / NEXT_WEIGHTS
+    try:
+        killed = digest(following.read_bytes()) == sha256
+    except OSError:  # there are none, as after every save that came to its end
+        killed = False
+    return following if killed else folder / WEIGHTS
 
 
 def read_model(folder: Path) -> tuple[WorldModelConfig, dict[str, Tensor]]:
@@ -49,7 +80,8 @@ def read_model(folder: Path) -> tuple[WorldModelConfig, dict[str, Tensor]]:
     """
     values = read_json(folder / CONFIG)
     config = WorldModelConfig.from_dict(values)
-    tensors = read_tensors(folder / WEIGHTS, values.get("weights_sha256"))
+    sha256 = values.get("weights_sha256")
+    tensors = read_tensors(_weights(folder, sha256), sha256)
     least, held = config.least_numbers(), sum(tensor.numel() for tensor in tensors.values())
     if least > held:  # before memory is taken for whatever a stranger wrote
         raise CheckpointError(f"{folder / CONFIG}: its sizes need over {least} weights, the file beside it has {held}")

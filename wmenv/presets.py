@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .errors import InputError
+from .ranges import check_number, check_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +23,8 @@ class Preset:
         history: latents that a policy sees, for frames and for states.
         head_width: of the reward and termination heads.
         denoise_steps: default steps of the sampler.
-        vae_steps, vae_rows, vae_frames, vae_rate: steps, batch and learning rate of the tokenizer.
+        vae_steps, vae_rows, vae_frames, vae_rate: steps, batch and learning rate of the tokenizer; its clips have at
+            least 3 frames, since the third is guessed from two.
         steps, rows, frames, rate: the same for the dynamics and heads.
         full_noise, context_noise, free_context: how the dynamics' noise is drawn; see ForcingConfig.
         own_frames: how many of a clip's last frames a model of frames may have dreamed itself, see `own_past`. For
@@ -56,6 +58,29 @@ class Preset:
     free_context: float
     own_frames: int
     starts: int
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            InputError: A field is out of range.
+        """
+        for name, least, most in (
+            ("vae_width", 1, 65_536), ("token_dim", 1, 65_536), ("grid", 1, 256), ("max_tokens", 1, 65_536),
+            ("width", 1, 65_536), ("depth", 1, 1024), ("heads", 1, 65_536), ("window_frames", 1, 4096),
+            ("window_state", 1, 4096), ("history_frames", 1, self.window_frames),
+            ("history_state", 1, self.window_state), ("head_width", 1, 65_536), ("denoise_steps", 1, 1000),
+            ("vae_steps", 0, None), ("vae_rows", 1, None), ("vae_frames", 3, None), ("steps", 0, None),
+            ("rows", 1, None), ("frames", 1, None), ("own_frames", 0, None), ("starts", 1, 1_000_000),
+        ):  # fmt: skip
+            check_whole(name, getattr(self, name), least, most)
+        for name in ("vae_rate", "rate", "full_noise", "context_noise", "free_context"):
+            check_number(name, getattr(self, name), 0, 1)
+        for name in ("vae_rate", "rate"):
+            if not getattr(self, name):
+                raise InputError(f"{name}: expected a number above 0, got 0; to train nothing, set its steps to 0")
+        if self.width % (8 * self.heads):
+            raise InputError(f"width: expected a multiple of 8 * heads = {8 * self.heads}, got {self.width}")
 
 
 PRESETS = {

@@ -8,14 +8,13 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from .atomic import digest
+from .atomic import digest, remove_folder, remove_leftover
 from .checkpoint import CONFIG, packed
 from .config import WorldModelConfig
 from .data import DataInfo, Episode, EpisodeStore
@@ -101,7 +100,7 @@ def train(
         fit_dynamics(model, training, sizes, scratch, seed=seed, identity=identity, progress=progress, warm=warm)
     model.eval().requires_grad_(False)
     model.save_pretrained(out)
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_folder(scratch)
     return model
 
 
@@ -113,6 +112,7 @@ def ready(out: Path, seed: int, device: str, *, overwrite: bool) -> torch.device
     """
     check_whole("seed", seed, 0, 2**63 - 1)
     place = named_device(device)
+    remove_leftover(out / SCRATCH)
     if (out / CONFIG).exists() and not (out / SCRATCH).exists() and not overwrite:
         raise InputError(
             f"out: expected a new folder, got {out} with a finished model; choose another or pass overwrite"

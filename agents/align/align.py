@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -76,6 +75,7 @@ def align(
     """
     config, out = config or AlignConfig(), Path(out)
     scratch = out / SCRATCH
+    atomic.remove_leftover(scratch)
     given = load_model(model, device)
     if verifier is None:
         check_readable(given)
@@ -131,7 +131,7 @@ def align(
     tuned.forget_pages()
     atomic.write_json(out / ORIGIN, identity)
     tuned.save_pretrained(out)
-    shutil.rmtree(scratch)
+    atomic.remove_folder(scratch)
     return tuned
 
 

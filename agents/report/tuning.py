@@ -44,9 +44,7 @@ def _verdicts(content: Mapping[str, Any]) -> str:
         + [number(content[w][world]["clip_score"]["median"]) for world in ("V", "J") for w in stages]
     )
     head = ["", *(f"{world} {stage}" for world in ("V", "J") for stage in stages)]
-    who = (
-        "V judges by the constants that dreams were rewarded by, with all its signals; J has others of its own, and "
-    )
+    who = "V judges by the constants that dreams were rewarded by, with all its signals; J has others of its own, and "
     who += "never rewards. "
     if "real" in stages:
         who += "Real: recorded clips that neither was made of, the best that a dream can be. "

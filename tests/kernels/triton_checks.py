@@ -42,7 +42,7 @@ def interpret() -> dict[str, float]:
     for part in (*poisoned["key_parts"], *poisoned["value_parts"]):
         part[~used] = torch.nan
     found["attention unseen NaN"] = float(not torch.equal(paged_attention(PagedFrame(**poisoned)), before))
-    return found | _interpret_writes()
+    return found | _interpret_writes() | _interpret_launches()
 
 
 def _interpret_writes() -> dict[str, float]:
@@ -64,6 +64,44 @@ def _interpret_writes() -> dict[str, float]:
                     stored.append(coder.decode(parts, torch.float64))
                 found[f"write {codec} D{width} turns{turns}"] = float((stored[0] - stored[1]).abs().max())
     return found
+
+
+def _interpret_launches() -> dict[str, float]:
+    """Whether a kernel is launched while the device of its tensors is the current one: 0.0 if so."""
+    from contextlib import contextmanager
+    from unittest.mock import patch
+
+    from test_paged import draw
+
+    import kernels.paged_triton as paged
+    import kernels.writes_triton as writes
+    from kernels import PagedFrame, cache_write, paged_attention
+
+    current, seen = [], {}
+
+    @contextmanager
+    def device_of(x: torch.Tensor) -> Any:
+        current.append(x)
+        yield
+        current.pop()
+
+    class Launcher:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __getitem__(self, grid: Any) -> Any:
+            return lambda *given, **options: seen.update({self.name: float(not current)})
+
+    args = draw("int8", rows=3, columns=5)
+    parts, q = args["key_parts"], args["q"]
+    with (
+        patch.object(torch.cuda, "device_of", device_of),
+        patch.object(paged, "frame_kernel", Launcher("attention's device")),
+        patch.object(writes, "write_kernel", Launcher("write's device")),
+    ):
+        paged_attention(PagedFrame(**args))
+        cache_write(q, parts, torch.arange(len(q)), args["codec"], None)
+    return seen
 
 
 def resources() -> dict[str, dict[str, int]]:

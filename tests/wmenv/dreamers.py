@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,13 @@ def new_pool(dynamics: Dynamics, pages: int, codec: str) -> PagePool:
     for layer, block in enumerate(dynamics.blocks):
         pool.sinks[layer, 0], pool.sinks[layer, 1] = side_by_side(block.sink_key * block.timeless), block.sink_value
     return pool
+
+
+def with_rows(cache: PagedCache, index: Tensor, other: PagedCache, rows: Tensor) -> PagedCache:
+    """`cache` whose rows `index` (K,) name what `rows` (K,) of `other` name: moved as the environments move rows."""
+    table, position = cache.table.clone(), cache.position.clone()
+    table[index], position[index] = other.table[rows], other.position[rows]
+    return replace(cache, table=table, position=position)
 
 
 class Clip:
@@ -92,9 +100,7 @@ class Dreamer:
         if self.kind == "ring":
             self.cache = scatter_rows(self.cache, index, gather_rows(torch.zeros_like(index), cache))
         elif self.kind == "pages":
-            mask = torch.zeros(len(self.cache.table), dtype=torch.bool)
-            mask[index] = True
-            self.cache = self.cache.reset(mask, cache.table, cache.position)
+            self.cache = with_rows(self.cache, index, cache, torch.zeros_like(index))
         else:
             for row in rows:
                 self.cache.frames[row] = list(cache.frames[0])
@@ -108,7 +114,7 @@ class Dreamer:
             copies = gather_rows(torch.full_like(index, source), self.cache)
             self.cache = scatter_rows(self.cache, index, copies)
         elif self.kind == "pages":
-            self.cache = self.cache.fork(source, index)
+            self.cache = with_rows(self.cache, index, self.cache, torch.full_like(index, source))
         else:
             order = list(range(len(self.cache.frames)))
             for row in targets:

@@ -296,7 +296,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, call: str, after: int) -> None:
     monkeypatch.setattr(os, call, full)
 
 
-@pytest.mark.parametrize(("call", "after"), [*(("fsync", n) for n in range(6)), *(("replace", n) for n in range(4))])
+@pytest.mark.parametrize(("call", "after"), [*(("fsync", n) for n in range(7)), *(("replace", n) for n in range(5))])
 def test_a_full_disk_leaves_the_earlier_model(folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, after: int):
     with monkeypatch.context() as patch:
         full_disk(patch, call, after)
@@ -306,6 +306,59 @@ def test_a_full_disk_leaves_the_earlier_model(folder: Path, monkeypatch: pytest.
     assert not list(folder.rglob(".tmp-*"))
     make_model(seed=1).save_pretrained(folder)
     assert same_tensors(WorldModel.from_pretrained(folder).state_dict(), make_model(seed=1).state_dict())
+
+
+KILLS = """
+import os, shutil, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests.wmenv.forked import status_of
+from tests.wmenv.tiny import make_model, same_tensors
+from wmenv.world_model import WorldModel
+
+folder, real, models = Path(sys.argv[1]), os.replace, [make_model(seed=seed) for seed in range(3)]
+
+def killed_save(seed, renames):
+    left = renames
+    def replace(*args):
+        nonlocal left
+        left -= 1
+        real(*args) if left >= 0 else os._exit(9)
+    os.replace = replace
+    models[seed].save_pretrained(folder)
+
+def held():
+    state = WorldModel.from_pretrained(folder).state_dict()
+    return [seed for seed, model in enumerate(models) if same_tensors(state, model.state_dict())]
+
+pairs = [(first, second) for first in range(8) for second in (1, 5)]
+for first, second in (*pairs, *((5, second) for second in range(9))):
+    models[0].save_pretrained(folder)
+    said = []
+    for seed, renames in ((1, first), (2, second)):
+        ended = os.waitstatus_to_exitcode(status_of(lambda: killed_save(seed, renames))) == 0
+        said.append(f"{'whole' if ended else 'killed'} {held()}")
+    print(first, second, *said)
+models[1].save_pretrained(folder)
+print(held(), sorted(path.name for path in folder.iterdir()))
+"""
+
+
+def test_a_kill_at_any_rename_leaves_the_earlier_model_or_the_new_one(folder: Path):
+    """Twice in a row: the second save begins with what the first one left, and is killed too."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(folder)], capture_output=True, text=True, timeout=250, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    *kills, end = done.stdout.splitlines()
+    assert end == "[1] ['README.md', 'config.json', 'model.safetensors']"
+    for line in kills:
+        first, second, rest = line.split(" ", 2)
+        kept = 1 if int(first) > 4 else 0  # the fifth rename is that of the config
+        renames = int(second) - (first in "56")  # the first of the second save ends the first one
+        one, two = "whole" if int(first) > 6 else "killed", "whole" if renames > 6 else "killed"
+        assert rest == f"{one} [{kept}] {two} [{2 if renames > 4 else kept}]", line
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path):

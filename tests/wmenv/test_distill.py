@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.wmenv.test_train import killed_while_it_tidies
 from tests.wmenv.tiny import make_store, preset, same_tensors
 from wmenv.distill import distill
 from wmenv.distill_config import DistillConfig
@@ -89,6 +90,17 @@ def test_a_stopped_run_goes_on_bit_for_bit(place: Path, tmp_path: Path, monkeypa
     with pytest.raises(CheckpointError, match="expected a checkpoint of this run"):
         go(place, tmp_path / "broken", method="flow_map", rate=1e-4)
     assert same_tensors(go(place, tmp_path / "broken", method="flow_map").state_dict(), whole.state_dict())
+
+
+def test_a_kill_while_it_tidies_leaves_a_finished_model(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        killed_while_it_tidies(patch)
+        with pytest.raises(KeyboardInterrupt):
+            go(place, tmp_path / "few")
+    assert not (tmp_path / "few" / "training").exists()
+    go(place, tmp_path / "few", overwrite=True)
+    names = {path.name for path in (tmp_path / "few").iterdir()}
+    assert names == {"config.json", "model.safetensors", "README.md"}
 
 
 def test_methods_follow_each_other(place: Path, tmp_path: Path):

@@ -189,6 +189,31 @@ def test_a_recording_of_one_step(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vae_frames": 2}, "vae_frames: expected an integer >= 3, got 2"),
+        ({"history_state": 4}, "history_state: expected an integer from 1 to 3, got 4"),
+        ({"history_frames": 4}, "history_frames: expected an integer from 1 to 3, got 4"),
+        ({"width": 40}, "width: expected a multiple of 8 \\* heads = 16, got 40"),
+        ({"heads": 0}, "heads: expected an integer from 1"),
+        ({"starts": 0}, "starts: expected an integer from 1"),
+        ({"rows": 0}, "rows: expected an integer >= 1, got 0"),
+        ({"steps": -1}, "steps: expected an integer >= 0, got -1"),
+        ({"vae_steps": 1.5}, "vae_steps: expected an integer >= 0, got 1.5"),
+        ({"own_frames": -1}, "own_frames: expected an integer >= 0, got -1"),
+        ({"rate": 0.0}, "rate: expected a number above 0"),
+        ({"vae_rate": float("nan")}, "vae_rate: expected a number from 0 to 1, got nan"),
+        ({"full_noise": 1.5}, "full_noise: expected a number from 0 to 1, got 1.5"),
+        ({"context_noise": -0.1}, "context_noise: expected a number from 0 to 1"),
+        ({"free_context": True}, "free_context: expected a number from 0 to 1, got True"),
+    ],
+)
+def test_a_preset_out_of_range_is_named_as_it_is_made(changes: dict, says: str):
+    with pytest.raises(InputError, match=f"^{says}"):
+        preset(**changes)
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"preset": "huge"}, "preset: expected one of tiny, small, base, tiny-flow, got 'huge'"),
@@ -291,6 +316,33 @@ def test_an_interrupted_training_goes_on(made: Path, tmp_path: Path, monkeypatch
         train(made / "frames-data", tmp_path / "m", seed=5, **OPTIONS)
     model = train(made / "frames-data", tmp_path / "m", **OPTIONS)
     assert same_tensors(model.state_dict(), WorldModel.from_pretrained(made / "frames").state_dict())
+
+
+def killed_while_it_tidies(patch: pytest.MonkeyPatch) -> None:
+    """Half of a training's checkpoints are removed when the process dies."""
+    real = shutil.rmtree
+
+    def killed(path: Path, *args: Any, **options: Any) -> None:
+        if "training" in Path(path).name and Path(path).exists():
+            for weights in Path(path).glob("*.safetensors"):
+                weights.unlink()
+            raise KeyboardInterrupt
+        real(path, *args, **options)
+
+    patch.setattr(shutil, "rmtree", killed)
+
+
+def test_a_kill_while_it_tidies_leaves_a_finished_model(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data, out = made / "state-data", tmp_path / "m"
+    with monkeypatch.context() as patch:
+        killed_while_it_tidies(patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, out, **OPTIONS)
+    with pytest.raises(InputError, match="out: expected a new folder, got .*m with a finished model"):
+        train(data, out, **OPTIONS)
+    assert {path.name for path in out.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    model = WorldModel.from_pretrained(out)
+    assert same_tensors(model.state_dict(), WorldModel.from_pretrained(made / "state").state_dict())
 
 
 def test_another_recording_of_the_same_size_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -166,29 +166,6 @@ class PagedCache:
         table = torch.full((rows, pool.window), NONE, dtype=torch.long, device=pool.device)
         return cls(pool, table, torch.zeros(rows, dtype=torch.long, device=pool.device))
 
-    # ---- rows
-
-    def reset(self, mask: Tensor, table: Tensor, position: Tensor) -> PagedCache:
-        """Rows where `mask` (B,) is True name the pages `table` (B or 1, W) and stand at `position` (B or 1,)."""
-        return replace(
-            self,
-            table=torch.where(mask.unsqueeze(1), table, self.table),
-            position=torch.where(mask, position, self.position),
-        )
-
-    def fork(self, source: int, targets: Tensor) -> PagedCache:
-        """The rows `targets` (K,) name the frames of the row `source`.
-
-        Raises:
-            InputError: `source` has no frame, so that there is nothing to go on from.
-        """
-        if int(self.position[source]) == 0:
-            raise InputError(
-                f"source: expected a row that dreams, got row {source}, which has no frame; reset it first"
-            )
-        order = torch.arange(len(self.table), device=self.table.device).index_fill(0, targets, source)
-        return replace(self, table=self.table[order], position=self.position[order])
-
     # ---- a frame in the making: see FrameMemory
 
     @property

@@ -195,7 +195,11 @@ def lock(root: Path, *, wait: bool) -> Iterator[bool]:
         wait: Wait for another writer, else yield False at once.
 
     Yields:
-        Whether this process may write now.
+        Whether this process may write now; where there are no locks, that is not known.
+
+    Raises:
+        DataError: The file system has no locks, and it waits for one.
+        OSError: The file of the lock cannot be opened, and it waits for it.
     """
     try:
         descriptor = os.open(root / layout.LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -207,8 +211,13 @@ def lock(root: Path, *, wait: bool) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
+        except OSError as error:
+            if wait:
+                raise DataError(
+                    f"{root / layout.LOCK}: expected a file system with locks, which keep two writers apart, got "
+                    f"{error.strerror or error}; write the data set on another file system and copy it"
+                ) from error
+            yield False  # another process writes; or there are no locks, so that one may be writing
         else:
             yield True
     finally:

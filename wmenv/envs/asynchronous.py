@@ -227,7 +227,7 @@ class AsyncDreamVectorEnv:
         arrival = self._arrival
         rows, ended = arrival.rows, arrival.terminated | arrival.truncated
         if arrival.obs is None:
-            arrival.obs = np.nan_to_num(self._observe(stream, rows))
+            arrival.obs = self._observe(stream, rows, diverged=bool(arrival.diverged.any()))
         if ended.any() and arrival.start is None:
             arrival.start = stream.reset_rows(rows[ended]).cpu().numpy()
         first = self._observe(stream, rows[ended]) if ended.any() else None
@@ -241,8 +241,9 @@ class AsyncDreamVectorEnv:
         self._arrival = None
         self._ready.extend(rows.tolist())
 
-    def _observe(self, stream: DreamStream, rows: np.ndarray) -> np.ndarray:
-        return on_host(stream.observe(rows, self.obs_mode), self.obs_mode, self.single_observation_space)
+    def _observe(self, stream: DreamStream, rows: np.ndarray, *, diverged: bool = False) -> np.ndarray:
+        seen = stream.observe(rows, self.obs_mode)
+        return on_host(seen, self.obs_mode, self.single_observation_space, diverged=diverged)
 
     def _room(self) -> AbstractContextManager[None]:
         return room_for(self.num_envs, self.core.dreams.row_bytes, self.device)

@@ -13,10 +13,15 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 
-def on_host(seen: Tensor, kind: str, space: Box) -> np.ndarray:
-    """Observations (K, ...) of a kind as an array of our own, inside the space of one row."""
+def on_host(seen: Tensor, kind: str, space: Box, *, diverged: bool = False) -> np.ndarray:
+    """Observations (K, ...) of a kind as an array of our own, inside the space of one row.
+
+    Where some row has `diverged`, what is no number becomes the one nearest to 0 that is in the space.
+    """
     obs = np.array(seen.cpu().numpy())
-    if kind == "state":  # latents and frames are in theirs
+    if diverged:
+        np.nan_to_num(obs, copy=False)
+    if diverged or kind == "state":  # latents and frames that are finite are in theirs
         np.clip(obs, space.low, space.high, out=obs)
     return obs
 

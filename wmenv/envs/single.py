@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from .options import read_actions
+from .options import read_actions, read_seeds
 from .snapshot import DreamSnapshot
 from .vector import DreamVectorEnv
 
@@ -63,8 +63,9 @@ class DreamEnv(gym.Env):
         Raises:
             InputError: if the seed or an option is malformed.
         """
-        super().reset(seed=seed)
+        seed = None if seed is None else read_seeds(seed, 1)[0]
         obs, info = self._rows.reset(seed=seed, options=options)
+        super().reset(seed=seed)  # Gymnasium's own generator; last, so that what is refused seeds nothing
         return obs[0], _row_info(info)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:

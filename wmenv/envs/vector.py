@@ -26,6 +26,7 @@ from .snapshot import DreamSnapshot, check_snapshot
 from .verdict import TRUNCATE_ABOVE, Judge, Verifier
 
 GONE = "The dreams that were there are gone: reset them"
+SOME_GONE = "The masked dreams are gone: reset them with their mask; the others are as they were"
 WAITING = "The step was made and its outcome is gone; the rows that have ended wait for reset with their mask"
 
 
@@ -173,16 +174,14 @@ class DreamVectorEnv(VectorEnv):
         row_seed, counter = self._read_seed(seed, mask)
         index = np.flatnonzero(mask)
         where = None if start is None else self._tensor(start[index])
-        if self._state is None or mask.all():
-            with self._all_anew():
+        with self._anew(mask):
+            if self._state is None or mask.all():
                 state, begun = self.core.begin(row_seed, counter, where)
-                obs = self._observe(state)
-        else:
-            with self._room():
+            else:
                 state = self._state._replace(seed=row_seed, counter=counter)
                 rows, begun = self.core.reset_rows(state, self._tensor(index), where)
                 state = self.core.write_rows(state, self._tensor(index), rows)
-                obs = self._observe(state)
+            obs = self._observe(state)
         self._state, self._ended = state, self._ended & ~mask
         return obs, start_info(begun.cpu().numpy(), index, self.num_envs)
 
@@ -217,13 +216,12 @@ class DreamVectorEnv(VectorEnv):
             with self._room():
                 out = self.core.step(state, action, consume=True)
                 reward, terminated, truncated, diverged = out.outcome
-                obs = self._observe(out.state)
+                obs = self._observe(out.state, diverged=bool(diverged.any()))
         except (PagesExhausted, DreamMemoryError):  # what was written lies where `state` does not look
             self._state = state
             raise
         info: dict[str, Any] = {}
         if diverged.any():
-            obs = np.nan_to_num(obs)
             info = {"diverged": diverged.copy(), "_diverged": diverged.copy()}
         if self._judge is not None and last is not None:
             score = self._judge.score(last[1], action.cpu().numpy(), self._judge.look(out.state), diverged)
@@ -269,7 +267,7 @@ class DreamVectorEnv(VectorEnv):
         """
         self._check_open()
         like = self._state
-        with self._all_anew():
+        with self._anew(np.ones(self.num_envs, dtype=bool)):
             if like is None:
                 rows = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
                 like, _ = self.core.begin(rows, rows)
@@ -324,8 +322,9 @@ class DreamVectorEnv(VectorEnv):
         info |= start_info(start.cpu().numpy(), index, self.num_envs)
         return self.core.write_rows(state, rows, begun, consume=True), info
 
-    def _observe(self, state: CoreState) -> np.ndarray:
-        return on_host(self.core.observe(state, self.obs_mode), self.obs_mode, self.single_observation_space)
+    def _observe(self, state: CoreState, *, diverged: bool = False) -> np.ndarray:
+        seen = self.core.observe(state, self.obs_mode)
+        return on_host(seen, self.obs_mode, self.single_observation_space, diverged=diverged)
 
     def _read_seed(
         self, seed: int | Sequence[int | None] | None, mask: np.ndarray
@@ -345,14 +344,15 @@ class DreamVectorEnv(VectorEnv):
         return room_for(self.num_envs, self.core.dreams.row_bytes, self.device, left=left)
 
     @contextmanager
-    def _all_anew(self) -> Iterator[None]:
-        """Room for what takes the place of all rows; where that writes over them, they are gone if it fails."""
-        kept = self._state is None or self.core.dreams.keeps_last
+    def _anew(self, mask: np.ndarray) -> Iterator[None]:
+        """Room for what takes the place of rows (N,); where that writes over them, they are gone if it fails."""
+        kept, every = self._state is None or self.core.dreams.keeps_last, mask.all()
         try:
-            with self._room(KEPT if kept else GONE):
+            with self._room(KEPT if kept else GONE if every else SOME_GONE):
                 yield
         except DreamMemoryError:
-            self._state = self._state if kept else None
+            if not kept:
+                self._state, self._ended = None if every else self._state, self._ended | mask
             raise
 
     def _check_open(self) -> None:

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor
 
 from ..data.windows import Clip
+from ..ranges import check_whole
 from ..tokenizers import StateTokenizer
 from ..training.dynamics_stage import encode_episodes
+from .episodes import check_episodes
 
 if TYPE_CHECKING:
     from ..data import Episode
@@ -52,7 +54,13 @@ def energy_by_horizon(
         "horizons" 1..F, and for each "score", "error" (the first term) and "spread" (mean distance of two dreams).
         Lengths are of changes from the context's last frame on, in usual changes of a step and root mean squares over
         the numbers of a latent: 1 is about what a step moves. "clips": how many.
+
+    Raises:
+        InputError: there is no held-out episode, or a number is out of range.
     """
+    check_episodes(held_out=held_out)
+    for name, value, least in (("horizon", horizon, 1), ("clips", clips, 1), ("dreams", dreams, 2)):
+        check_whole(name, value, least)
     data = encode_episodes(model, list(held_out))
     generator = torch.Generator().manual_seed(seed)
     context, steps = model.context, data.length - 1

@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 
 from ..data.windows import Clip, LatentEpisodes
+from ..ranges import check_whole
 from ..tokenizers import StateTokenizer
 from ..training.dynamics_stage import encode_episodes
+from .episodes import check_episodes
 from .linear import fit_linear
 
 if TYPE_CHECKING:
@@ -57,7 +59,12 @@ def horizon_error(
         and "linear": root mean square errors of the latent in units of its spread over the held-out episodes (always
         guessing the mean frame scores 1); "clips", how many clips reach that step. Steps that no held-out episode
         reaches are left out.
+
+    Raises:
+        InputError: there is no episode to fit to or to measure on, or the horizon is out of range.
     """
+    check_episodes(held_out=held_out, training=training)
+    check_whole("horizon", horizon, 1)
     data = encode_episodes(model, list(held_out))
     generator = torch.Generator().manual_seed(seed)
     context = model.context

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.dynamics_stage import encode_episodes
+from .episodes import check_episodes
 
 if TYPE_CHECKING:
     from ..data import Episode
@@ -36,9 +37,18 @@ def probe_latents(
     Returns:
         "names", and per coordinate "r2" and "rmse" (in the coordinate's unit). Input are the latents of two
         consecutive frames, so that velocities can be read; "frames" says how many pairs were scored.
+
+    Raises:
+        InputError: there is no episode to fit to, or none to score on.
     """
-    torch_state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
+    check_episodes(training=training, held_out=held_out)
+    with torch.random.fork_rng(devices=[]):  # the caller's stream goes on as if none were drawn
+        torch.default_generator.manual_seed(seed)
+        return _fit_and_score(model, training, held_out)
+
+
+def _fit_and_score(model: WorldModel, training: Sequence[Episode], held_out: Sequence[Episode]) -> dict[str, Any]:
+    """See `probe_latents`; draws from torch's default generator."""
     x, y = _pairs(model, training)
     x_test, y_test = _pairs(model, held_out)
     low, scale = x.mean(0), x.std(0) + 1e-6
@@ -58,7 +68,6 @@ def probe_latents(
         optimizer.step()
     with torch.no_grad():
         error = (net((x_test - low) / scale) * spread + middle - y_test).square().mean(0)
-    torch.random.set_rng_state(torch_state)
     variance = y_test.var(0, unbiased=False).clamp(min=1e-12)
     return {
         "names": list(model.config.state_names),

@@ -111,6 +111,7 @@ def sample_clip(
     """
     frames, known = noise.shape[1], past.shape[1]
     check_schedule(schedule, frames)
+    schedule = schedule.to(past.device)  # those of wmenv.sampling.schedule lie on the CPU
     rows = past.shape[0]
     actions = torch.cat((past_action, action), dim=1)
     valid = torch.ones(rows, known + frames, dtype=torch.bool, device=past.device)

@@ -1,4 +1,4 @@
-"""Optimising a model step by step, so that a killed run goes on bit for bit."""
+"""Optimising a model step by step, so that a killed run goes on; on a CPU bit for bit."""
 
 from .dynamics_stage import LatentEpisodes, change_emphasis, encode_episodes
 from .run import Progress, Stage, run_stage

@@ -1,7 +1,8 @@
 """The training loop: every random number comes from (seed, step), so a step can be repeated after a crash.
 
 A checkpoint holds weights, buffers and optimizer moments; nothing else has a memory. Resuming from any of them gives
-the same final weights as an unbroken run, on the same machine and thread count.
+the same final weights as an unbroken run, bit for bit on the CPU of one machine with one thread count. On a GPU, where
+some sums have no fixed order, equal weights are not promised.
 """
 
 from __future__ import annotations

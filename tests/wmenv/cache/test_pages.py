@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kernels import codec_named
+from tests.wmenv.dreamers import with_rows
 from wmenv.cache import NONE, PagedCache, PagePool, PagesExhausted, used_pages
 from wmenv.errors import InputError
 
@@ -55,7 +56,7 @@ def test_forks_take_no_page_and_part_at_the_next_frame():
     cache = PagedCache.empty(new_pool(), 4)
     for t in range(W):
         cache = stepped(cache, 10.0 * t)
-    forked = cache.fork(2, torch.tensor([0, 1, 3]))
+    forked = with_rows(cache, torch.tensor([0, 1, 3]), cache, torch.tensor([2, 2, 2]))
     assert cache.pool.left(forked.table) == 12 - W
     assert cache.pool.counts(forked.table).max() == 4
     after = stepped(forked, 50.0)
@@ -67,7 +68,7 @@ def test_prefixes_are_named_not_copied():
     pool = new_pool()
     prefix = stepped(stepped(PagedCache.empty(pool, 1), 70.0), 80.0)
     pool.pinned[prefix.table[prefix.table >= 0]] = True
-    cache = PagedCache.empty(pool, 3).reset(torch.tensor([True, False, True]), prefix.table, prefix.position)
+    cache = with_rows(PagedCache.empty(pool, 3), torch.tensor([0, 2]), prefix, torch.tensor([0, 0]))
     assert pool.left(cache.table) == 10
     assert held(cache, 0) == held(cache, 2) == [70.0, 80.0] and held(cache, 1) == []
     for t in range(7):
@@ -93,11 +94,6 @@ def test_running_out_says_how_many_would_do():
         pool.check_room(2, 2, table)
 
 
-def test_a_dead_row_cannot_be_forked():
-    with pytest.raises(InputError, match="source: expected a row that dreams, got row 1"):
-        PagedCache.empty(new_pool(), 2).fork(1, torch.tensor([0]))
-
-
 @pytest.mark.parametrize(("name", "sizes"), [("window", {"window": 0}), ("pages", {"pages": 0})])
 def test_sizes_that_make_no_pool(name: str, sizes: dict[str, int]):
     with pytest.raises(InputError, match=f"{name}: expected .*at least 1, got 0"):
@@ -110,7 +106,7 @@ def test_pages_are_copied_and_pasted_bit_for_bit(codec: str):
     cache = PagedCache.empty(pool, 2)
     for t in range(4):
         cache = stepped(cache, 3.3 * t)
-    cache = cache.fork(0, torch.tensor([1]))
+    cache = with_rows(cache, torch.tensor([1]), cache, torch.tensor([0]))
     pages, table = used_pages(cache.table)
     assert len(pages) == W and table.max() == W - 1
     other.paste_pages(torch.tensor([5, 0, 2]), pool.copy_pages(pages))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from wmenv.atomic import TEMPORARY_PREFIX
 from wmenv.data import EpisodeStore
 from wmenv.data.folder import lock
 from wmenv.data.layout import data_path, episodes_path, video_path
+from wmenv.errors import DataError
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
 
@@ -99,6 +102,24 @@ def test_a_folder_that_may_not_be_written_can_be_read(data, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "open", read_only)
     assert len(EpisodeStore.open(path).load()) == 10
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_where_there_are_no_locks_a_data_set_is_read_and_not_written(
+    data, episode, info, tmp_path, monkeypatch: pytest.MonkeyPatch, code: int
+):
+    path, _ = data
+
+    def no_locks(descriptor: int, how: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    (path / data_path(3)).write_bytes(b"perhaps under way")
+    store = EpisodeStore.open(path)
+    assert len(store.load()) == 10 and (path / data_path(3)).exists()
+    for write in (lambda: store.append([episode(50)]), lambda: EpisodeStore.create(tmp_path / "new", info())):
+        with pytest.raises(DataError, match=r"\.lock: expected a file system with locks.*another file system"):
+            write()
 
 
 def test_the_lock_dies_with_its_process(data):

@@ -180,6 +180,17 @@ def test_what_it_says_of_an_end_is_what_the_other_says() -> None:
             np.testing.assert_allclose(info[name][order], other[name], atol=1e-5)
 
 
+def test_what_is_shown_of_a_diverged_row_is_in_the_space() -> None:
+    """Also where the recorded states, and so the space, are far from 0."""
+    model = tiny(state_low=(2.0, 3.0), state_high=(4.0, 5.0))
+    envs = AsyncDreamVectorEnv(model, B, obs="state")
+    envs.async_reset(seed=0), envs.recv()
+    model.dynamics.head.bias.fill_(torch.nan)
+    obs, _, _, truncated, info = envs.step(np.zeros((B, 1), np.float32))
+    assert truncated.all() and all(inner for inner in info["final_info"]["diverged"])
+    assert obs in envs.observation_space and info["final_obs"] in envs.observation_space
+
+
 def test_nobody_to_send_is_nothing_sent_and_a_block_closes() -> None:
     with AsyncDreamVectorEnv(tiny(), B) as envs:
         envs.async_reset(seed=0)

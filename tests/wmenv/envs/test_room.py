@@ -69,7 +69,7 @@ IN_A_STEP = """
 
 
 def run(body: str) -> str:
-    program = PROGRAM.replace("asked = {kind}\n", "").replace("{body}", body.strip("\n"))
+    program = PROGRAM.replace("{body}", body.strip("\n"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -132,6 +132,32 @@ def test_what_takes_the_place_of_all_rows_says_what_is_left(cache: str, monkeypa
             with pytest.raises(DreamNotReset):
                 envs.step(action)
             envs.reset(seed=0)
+
+
+@pytest.mark.parametrize("cache", ["ring", "paged"])
+def test_what_takes_the_place_of_some_rows_says_what_is_left(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pool so small that what begins anew is written where the masked rows' frames were."""
+    options, model = {"ring": {}, "paged": {"cache": "paged", "pages": 12}}[cache], tiny(window=3)
+    action, mask = np.full((4, 1), 0.5, np.float32), np.array([True, True, False, False])
+    envs, twin = DreamVectorEnv(model, 4, **options), DreamVectorEnv(model, 4, **options)
+    for each in (envs, twin):
+        each.reset(seed=0)
+        for _ in range(4):
+            each.step(action)
+    with monkeypatch.context() as patch, pytest.raises(DreamMemoryError) as error:
+        broken(patch, "observe")
+        envs.reset(options={"reset_mask": mask, "start": 3})
+    if cache == "ring":
+        assert str(error.value).endswith("Nothing is lost")
+        rows = np.ones(4, dtype=bool)
+    else:
+        assert str(error.value).endswith("are gone: reset them with their mask; the others are as they were")
+        with pytest.raises(DreamNotReset, match=r"got ended rows \[0, 1\]"):
+            envs.step(action)
+        envs.reset(options={"reset_mask": mask})
+        rows = ~mask
+    for got, wanted in zip(envs.step(action)[:4], twin.step(action)[:4], strict=True):
+        assert np.array_equal(got[rows], wanted[rows])
 
 
 def test_a_pool_too_large_is_told_before_there_is_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:

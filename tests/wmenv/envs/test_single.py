@@ -112,8 +112,18 @@ def test_bad_arguments() -> None:
         env.reset(options={"begin": 1})
     with pytest.raises(InputError, match="obs: expected"):
         DreamEnv(ToyModel(), obs="frames")
-    with pytest.raises(gym.error.Error, match="Seed"):
-        env.reset(seed=-1)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", 2**63, True])
+def test_a_bad_seed_seeds_nothing(seed: object) -> None:
+    env, twin = DreamEnv(ToyModel()), DreamEnv(ToyModel())
+    env.reset(seed=5), twin.reset(seed=5)
+    with pytest.raises(InputError, match="seed: expected"):
+        env.reset(seed=seed)
+    with pytest.raises(InputError, match="options: expected"):
+        env.reset(seed=7, options={"begin": 1})
+    assert env.np_random.integers(2**62) == twin.np_random.integers(2**62)
+    assert np.array_equal(env.reset()[0], twin.reset()[0])
 
 
 def test_start_option_and_render() -> None:

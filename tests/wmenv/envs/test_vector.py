@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from tests.wmenv.envs.toy import ToyModel
+from tests.wmenv.envs.toy import ToyConfig, ToyModel
 from wmenv.envs import DreamClosed, DreamEnv, DreamNotReset, DreamVectorEnv, tile_frames
 from wmenv.errors import InputError
 from wmenv.random import integers, normal
@@ -194,6 +194,29 @@ def test_a_diverged_row_is_cut_off_and_marked() -> None:
             assert truncated.tolist() == [True, True, True]
             assert np.isfinite(reward).all()
             assert (reward == 0).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_shown_of_a_diverged_row_is_in_the_space(bad: float) -> None:
+    """Also where the recorded states, and so the space, are far from 0."""
+
+    class FarConfig(ToyConfig):
+        state_low, state_high = (2.0,) * 6, (4.0,) * 6
+
+    class Diverging(ToyModel):
+        def step(self, state, action, noise):
+            out = super().step(state, action, noise)
+            latents = out.state.latents.clone()
+            latents[1] = bad
+            return out._replace(state=out.state._replace(latents=latents))
+
+    model = Diverging()
+    model.config = FarConfig()
+    envs = DreamVectorEnv(model, 3, obs="state", autoreset_mode="Disabled")
+    envs.reset(seed=0)
+    obs, _, _, _, info = envs.step(np.zeros((3, 2), np.float32))
+    assert info["diverged"].tolist() == [False, True, False]
+    assert obs in envs.observation_space and (obs[1] == (4.0 if bad > 0 else 2.0)).all()
 
 
 def test_modes_of_observation_and_render() -> None:

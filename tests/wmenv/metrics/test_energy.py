@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from tests.wmenv.metrics.test_horizon import make_exact, mass_episodes
+from wmenv.errors import InputError
 from wmenv.metrics import energy_by_horizon
 from wmenv.types import DreamState, StepOutput
 from wmenv.world_model import WorldModel
@@ -47,3 +50,19 @@ def test_it_repeats_and_stops_where_episodes_end(monkeypatch: pytest.MonkeyPatch
     found = energy_by_horizon(model, mass_episodes(3, 100, steps=6), horizon=50, seed=3)
     assert found["horizons"] == list(range(1, 7))
     assert found == energy_by_horizon(model, mass_episodes(3, 100, steps=6), horizon=50, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dreams": 1}, "dreams: expected an integer >= 2, got 1"),
+        ({"horizon": 0}, "horizon: expected an integer >= 1, got 0"),
+        ({"clips": 0}, "clips: expected an integer >= 1, got 0"),
+        ({"clips": 2.5}, "clips: expected an integer >= 1, got 2.5"),
+        ({"held_out": []}, "held_out: expected at least one episode, got none"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(options: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch):
+    given: dict[str, Any] = {"held_out": mass_episodes(2, 100)} | options
+    with pytest.raises(InputError, match=says):
+        energy_by_horizon(make_exact(monkeypatch), **given)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.wmenv.tiny import make_episode, make_model
 from wmenv.data import Episode
 from wmenv.data.windows import LatentEpisodes
+from wmenv.errors import InputError
 from wmenv.metrics import horizon_error
 from wmenv.metrics.linear import LinearModel, features, fit_linear
 from wmenv.training.dynamics_stage import encode_episodes
@@ -146,3 +147,13 @@ def test_latents_of_the_mass_are_its_scaled_state():
     assert torch.equal(model.tokenizer.decode(data.latent), torch.from_numpy(episode.state))
     assert torch.equal(data.action[1:], torch.from_numpy(episode.action) / 2) and (data.action[0] == 0).all()
     assert torch.equal(data.reward[1:], torch.from_numpy(episode.reward).float())
+
+
+def test_what_cannot_be_measured_is_named(monkeypatch: pytest.MonkeyPatch):
+    model, some = make_exact(monkeypatch), mass_episodes(2)
+    with pytest.raises(InputError, match="held_out: expected at least one episode, got none"):
+        horizon_error(model, [], some)
+    with pytest.raises(InputError, match="training: expected at least one episode, got none"):
+        horizon_error(model, some, [])
+    with pytest.raises(InputError, match="horizon: expected an integer >= 1, got 0"):
+        horizon_error(model, some, some, horizon=0)

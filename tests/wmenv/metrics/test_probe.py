@@ -10,6 +10,7 @@ import torch
 
 from tests.wmenv.tiny import make_episode, make_model
 from wmenv.data import Episode
+from wmenv.errors import InputError
 from wmenv.metrics import probe, probe_latents
 
 
@@ -64,3 +65,20 @@ def test_it_repeats_and_leaves_the_users_generator_alone():
     results = [probe_latents(model, episodes(3), episodes(2, 100), seed=seed) for seed in (0, 0, 1)]
     assert torch.equal(torch.rand(2), wanted)
     assert results[0] == results[1] != results[2]
+
+
+def test_generators_of_gpus_and_a_failed_probe_are_left_alone(monkeypatch: pytest.MonkeyPatch):
+    """`torch.manual_seed` seeds the GPUs too."""
+
+    def fails(seed: int) -> None:
+        raise AssertionError("seeded a GPU")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", fails)
+    model = make_model(action_high=(2.0,))
+    probe_latents(model, episodes(2), episodes(1, 100))
+    before = torch.random.get_rng_state()
+    with pytest.raises(InputError, match="held_out: expected at least one episode, got none"):
+        probe_latents(model, episodes(2), [])
+    with pytest.raises(InputError, match="training: expected at least one episode, got none"):
+        probe_latents(model, [], episodes(2))
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -118,6 +118,15 @@ def test_other_schedules_dream_whole_clips_too(make):
     assert (clip[:, 1:] - wanted[:, 1:]).abs().amax((0, 2, 3)).min() > 1e-4
 
 
+def test_a_schedule_goes_where_the_clip_lies():
+    """Schedules are made on the CPU; here the clip lies on a device that computes shapes alone."""
+    dynamics, clip = (
+        random_dynamics().to("meta"),
+        [x.to("meta") for x in (noise(2), noise(2, A), noise(4, A), noise(4))],
+    )
+    assert sample_clip(dynamics, *clip, pyramid(4, 2).double()).shape == (B, 4, N, C)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 4, 7])
 def test_an_untrained_model_dreams_the_last_frame(steps: int):
     dynamics = random_dynamics()
