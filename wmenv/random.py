@@ -77,6 +77,11 @@ def _near(*rows: Tensor) -> tuple[Any, ...]:
     return tuple(row.numpy() if row.device.type == "cpu" else row for row in rows)
 
 
+def _tensor(numbers: Any) -> Tensor:
+    """The same numbers where the seeds lie, whatever torch's default device is."""
+    return torch.from_numpy(numbers) if isinstance(numbers, np.ndarray) else numbers
+
+
 @functools.cache
 def _constants(lib: ModuleType, device: Any, dims: int) -> tuple[Any, Any]:
     """The multipliers (forth, back) and what each pair of rounds adds to the key, over `dims` trailing axes."""
@@ -102,7 +107,7 @@ def words(seed: Tensor, counter: Tensor, blocks: int, *, stream: int = NORMAL_ST
         InputError: if `seed` and `counter` are not long tensors of one shape (B,).
     """
     _check_pair(seed, counter)
-    return torch.as_tensor(_words(*_near(seed, counter), blocks, stream))
+    return _tensor(_words(*_near(seed, counter), blocks, stream))
 
 
 def _words(seed: Any, counter: Any, blocks: int, stream: int) -> Any:
@@ -152,7 +157,7 @@ def normal(
     for half in (0, 1):  # pairs lie side by side in a row, so that a longer row begins with the shorter one
         pairs[:, :, half, 0] = cosine[half] * radius[half]
         pairs[:, :, half, 1] = sine[half] * radius[half]
-    return torch.as_tensor(pairs).view(rows, -1)[:, :size].reshape(rows, *shape)
+    return _tensor(pairs).view(rows, -1)[:, :size].reshape(rows, *shape)
 
 
 def integers(seed: Tensor, counter: Tensor, high: int, *, stream: int = START_STREAM) -> Tensor:

@@ -42,7 +42,7 @@ def test_where_nobody_falls_more_of_a_recording_is_worth_no_more(limit):
 
 @pytest.fixture
 def contest(tmp_path, monkeypatch):
-    """Makes contests of two policies, of which the second is better, over a store of synthetic episodes."""
+    """Two policies, of which the second is better, after a round of one; over a store of synthetic episodes."""
     info = DataInfo(
         task="wmenv/Reacher-v0",
         fps=50.0,
@@ -68,18 +68,14 @@ def contest(tmp_path, monkeypatch):
         better = {"policy-1": 2.0, "before": 1.5}.get(name, 1.0)
         EpisodeStore.open(tmp_path / "data").append([_episode(20, better)])
 
-    def make(number, before=None):
-        here = tmp_path / f"round-{number}"
-        return Contest(here=here, count=2, data=tmp_path / "data", imagine=imagine, record=record, before=before)
-
-    return make
+    here, before = tmp_path / "round-1", tmp_path / "round-0"
+    (before / "policy").mkdir(parents=True)
+    (before / "policy" / "who").write_text("the one")
+    return Contest(here=here, count=2, data=tmp_path / "data", imagine=imagine, record=record, before=before)
 
 
 def test_a_round_of_several_may_follow_one_of_a_single_policy(contest, tmp_path):
-    before = tmp_path / "round-0"
-    (before / "policy").mkdir(parents=True)
-    (before / "policy" / "who").write_text("the one")
-    assert contest(1, before).run() == "round-1 policy-1"
+    assert contest.run() == "round-1 policy-1"
     rows = read_rows(tmp_path / "round-1" / "candidates.jsonl")
     assert [row.get("policy") for row in rows] == ["policy-0", "policy-1", "before", "policy-1", None]
 

@@ -92,6 +92,13 @@ def test_every_machine_gives_the_same_bits() -> None:
     assert hashlib.sha256(noise.numpy().tobytes()).hexdigest()[:16] == "292ca24f2cde6ce5"
 
 
+def test_the_default_device_changes_nothing() -> None:
+    seed, counter = torch.arange(5), torch.zeros(5, dtype=torch.long)
+    noise, drawn = normal(seed, counter, (3,)), integers(seed, counter, 9)
+    with torch.device("meta"):
+        assert torch.equal(normal(seed, counter, (3,)), noise) and torch.equal(integers(seed, counter, 9), drawn)
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_bits() -> None:
     seed, counter = torch.arange(1000) * 2**33, torch.arange(1000) % 17
