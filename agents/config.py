@@ -139,6 +139,7 @@ class DemoConfig:
         record_steps: Real steps recorded, all rounds together, to learn the world and to choose between policies.
         heldout_steps: Real steps recorded for measuring it, half of them by the trained policy; never learned from.
         imagine_steps: Steps dreamed by PPO, all rounds together.
+        align_updates: Rounds of tuning a copy of the model by physics; 0: none.
         episodes: Real episodes of each evaluation.
         seed: Seed of everything.
     """
@@ -152,6 +153,7 @@ class DemoConfig:
     record_steps: int = 12_000
     heldout_steps: int = 3_000
     imagine_steps: int = 240_000
+    align_updates: int = 20
     episodes: int = 50
     seed: int = 0
 
@@ -163,6 +165,7 @@ class DemoConfig:
         """
         for name in ("rounds", "policies", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
             ranges.check_whole(name, getattr(self, name), 2 if name == "heldout_steps" else 1)
+        ranges.check_whole("align_updates", self.align_updates, 0)
         each = LEAST_SHARE * self.policies if self.policies > 1 else 1
         least = {"record_steps": self.num_recordings * each, "imagine_steps": self.rounds * self.policies}
         for name, steps in least.items():

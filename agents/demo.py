@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmenv import EpisodeStore, InputError, metrics, train
+import physics
+from wmenv import DataError, EpisodeStore, InputError, atomic, metrics, train
 
+from .align import AlignConfig
 from .baselines import train_real
 from .callbacks import RECORD_NAME
 from .comparison import heldout_media, measure_speed
@@ -26,14 +28,16 @@ from .recording.record import record
 from .report.page import write_report
 from .results import stored_arm
 from .rows import read_rows
+from .tune import tune
 
 if TYPE_CHECKING:
     from wmenv import WorldModel
 
-PARTS = ("data", "heldout", "model", "policy", "policy_real", "report.json", "report.html", LOG_NAME)
+PARTS = ("data", "heldout", "model", "aligned", "policy", "policy_real", "report.json", "report.html", LOG_NAME)
 MARKER = ".wmenv-demo"
 HORIZON = 50
 ROUND_EPISODES = 10
+ALIGN_STARTS = 16  # dreams of a round that begin differently
 
 
 class Stages:
@@ -72,7 +76,8 @@ def demo(
     """Runs the main job.
 
     Args:
-        out: Gets data/, model/, policy/, report.json and report.html; what an earlier demo left there is replaced.
+        out: Gets data/, model/, policy/, aligned/, report.json and report.html; what an earlier demo left there is
+            replaced.
         config: How much of everything.
         ppo: Hyper-parameters of PPO in dreams.
         progress: Say on stderr where it is.
@@ -119,6 +124,8 @@ def demo(
             errors = metrics.horizon_error(model, episodes, learned, horizon=HORIZON)
             speed = measure_speed(task, model)
             media = heldout_media(model, policy, task, episodes, seed=_first_seed(config))
+        with stages("align", f"{config.align_updates} rounds of tuning a copy of the model by physics"):
+            alignment = _align(config, out, progress)
     report = {
         "format": 1,
         "task": task,
@@ -137,6 +144,7 @@ def demo(
         "dream_horizon": dream_options(model, ppo)["horizon"],
         "speed": speed,
         "horizon_error": errors,
+        "alignment": alignment,
         "learning_curve": _curve([done.policy for done in rounds]),
         "real_learning_curve": _curve([out / "policy_real"]),
         "wall_seconds": stages.to_dict(),
@@ -173,6 +181,24 @@ def _learn(
     for name in ("model", "policy"):
         shutil.copytree(getattr(rounds[-1], name), out / name)
     return rounds, load_model(out / "model"), Policy.load(out / "policy")
+
+
+def _align(config: DemoConfig, out: Path, progress: bool) -> dict[str, Any] | None:
+    """What physics says of the model's dreams, before and after a copy was tuned by it; or why it says nothing."""
+    if not config.align_updates:
+        return None
+    settings, about = AlignConfig(updates=config.align_updates, starts=ALIGN_STARTS), {"updates": config.align_updates}
+    try:
+        with progress_bar("align", "rounds", wanted=progress) as show:
+            found = tune(
+                out / "model", out / "aligned", data=out / "data", config=settings, seed=config.seed, progress=show
+            )
+    except (DataError, physics.ClipError) as error:  # too short a recording, or frames that nothing can read
+        atomic.remove_folder(out / "aligned")
+        return about | {"why_not": str(error)}
+    for when in ("before", "after"):
+        del found[when]["horizon"]  # of few clips; that of the demo is beside it
+    return about | {name: found[name] for name in ("method", "real", "before", "after")}
 
 
 def prepare(out: Path) -> Path:
@@ -217,11 +243,15 @@ def summary(report: Mapping[str, Any]) -> str:
     with console.capture() as text:
         console.print(table)
     speed = report["speed"]
+    tuned, graded = report["alignment"] or {}, ""
+    if "before" in tuned:
+        before, after = (f"{100 * tuned[when]['V']['violations']:.1f}%" for when in ("before", "after"))
+        graded = f"; {before} of dreamed frames looked like no real one to physics, {after} after tuning by it"
     return (
         f"{text.get()}dreams: {speed['dream_fps']:,.0f} steps/s, real task: {speed['real_camera_fps']:,.0f} "
         f"({speed['ratio']:.1f} times as many); {report['real_steps']:,} real steps recorded, "
         f"{report['policy_steps']:,} dreamed; {report['wall_seconds']['total']:.0f} s in all, "
-        f"{report['peak_memory_gib']:.1f} GiB at most"
+        f"{report['peak_memory_gib']:.1f} GiB at most{graded}"
     )
 
 
@@ -260,6 +290,10 @@ def _curve(folders: Sequence[Path]) -> dict[str, list[float]]:
 
 def _commands(config: DemoConfig, out: Path) -> list[str]:
     seed = f" --seed {config.seed}" if config.seed else ""
+    align = [
+        f"wmenv align {out}/model --data {out}/data --updates {config.align_updates} --starts {ALIGN_STARTS} "
+        f"--out {out}/aligned{seed}"
+    ][: config.align_updates]
     if config.rounds > 1 or config.policies > 1:
         each = f"--record-steps {config.each_record_steps} --imagine-steps {config.each_imagine_steps}"
         return [
@@ -268,6 +302,7 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
             f"--out {out}/loop{seed}",
             f"wmenv evaluate {out}/loop/round-{config.rounds - 1:02d}/policy --task {config.task} "
             f"--episodes {config.episodes}",
+            *align,
         ]
     obs = "" if config.obs == "frames" else f" --obs {config.obs}"
     return [
@@ -276,4 +311,5 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
         f"wmenv train {out}/data --preset {config.preset} --out {out}/model{seed}",
         f"wmenv imagine {out}/model --steps {config.imagine_steps} --out {out}/policy{seed}",
         f"wmenv evaluate {out}/policy --task {config.task} --episodes {config.episodes}",
+        *align,
     ]

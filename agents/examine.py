@@ -21,9 +21,9 @@ from wmenv import Episode, WorldModel, metrics, train
 from .align.dreams import Dreams, dream
 from .align.drivers import Mixture, Random, Recorded
 from .align.figures import figures
-from .align.grading import Grader, dense, grade, laid_out
+from .align.grading import Grader, Motions, motions
 from .align.real_data import RealData
-from .align.verifiers import calibrated, longest_clips, real_clips
+from .align.verifiers import calibrated, longest_clips, seen_clips, shown_before
 
 DREAMS, FRAMES, SEED = 128, 24, 73  # fewer frames where the recorded episodes are shorter
 NOISE = 0.01  # errors of dreamed states, in spreads of real ones, that are not held against a dream
@@ -42,23 +42,22 @@ class Examiner:
     def __init__(self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World]) -> None:
         self._real = RealData.of(model, episodes)
         self._learned, self._kept = train.parted(episodes)
-        self._frames = longest_clips(self._learned, FRAMES + 1) - 1
-        task, clips = model.config.task, real_clips(model.config.task, self._learned, self._frames + 1)
+        before = shown_before(model)
+        self._frames = longest_clips(self._learned, before + FRAMES, before + 1) - before
+        seen = seen_clips(model, self._real, self._frames)
         self._graders = {
-            name: Grader.of(model, calibrated(model, clips, around, noise=NOISE))
-            for name, around in (("V", worlds[:1]), ("J", (judging_world(task),)))
+            name: Grader.of(model, calibrated(model, seen, around, noise=NOISE))
+            for name, around in (("V", worlds[:1]), ("J", (judging_world(model.config.task),)))
         }
 
     def anchor(self) -> dict[str, Any]:
         """What V and J say of real clips that neither was calibrated on: the least that a dream can be asked for."""
         model, generator = self._graders["V"].model, torch.Generator().manual_seed(SEED)
         context, true, reached = self._real.cut(model, self._frames, DREAMS, generator, kept=True)
-        whole = reached.all(1)
-        latents = torch.cat((context.latents[:, -1:], true), dim=1)[whole]
-        actions = model.action_middle + model.action_half * context.recorded[whole, : self._frames]
-        led = actions.double().cpu().numpy()
-        judged = {name: grader.reports(latents, led) for name, grader in self._graders.items()}
-        return {name: verdict(reports) for name, reports in judged.items() if reports}
+        led = context.recorded
+        real = Dreams(context, true, led[:, :-1], led[:, -1], true.unsqueeze(2), reached)  # laid out as dreams are
+        read = motions(self._graders["V"], model, real.rows(reached.all(1)))
+        return {name: self._judged(name, read) for name in self._graders} if read else {}
 
     def examine(self, model: WorldModel) -> dict[str, Any]:
         """Everything about one model, as JSON values."""
@@ -67,28 +66,30 @@ class Examiner:
         driver = Mixture([(Recorded(), 1.0), (Random(model.config.action_dim, generator), 1.0)])
         dreams = dream(model, context, driver, None, self._frames, model.config.denoise_steps, generator)
         found: dict[str, Any] = {"frames": self._frames, "figures": figures(model, self._real)._asdict()}
-        for name, grader in self._graders.items():
-            grades = grade(replace(grader, model=model), model, dreams, dense)
-            found[name] = verdict([r for r in grades.reports if r is not None])
-        found["phys_err_mm"] = self._phys_err(model, dreams)
+        read = motions(replace(self._graders["V"], model=model), model, dreams)
+        for name in self._graders:
+            found[name] = self._judged(name, read)
+        whole = [clip for part in read if part.frames == self._frames for clip in part.clips]
+        found["phys_err_mm"] = float(physics.phys_err(whole).mean()) if whole else None  # of dreams that did not end
         found["gap"] = found["V"]["plausible"] - found["J"]["plausible"]
-        errors = metrics.horizon_error(model, self._kept, self._learned, horizon=HORIZON)
-        found["horizon"] = {name: errors[name] for name in ("horizons", "dream", "one_dream", "clips")}
+        errors = metrics.horizon_error(model, self._kept, self._learned, horizon=HORIZON, forecast=False)
+        found["horizon"] = {name: errors[name] for name in ("horizons", "one_dream", "clips")}
         return found
 
-    def _phys_err(self, model: WorldModel, dreams: Dreams) -> float | None:
-        """PhysDiff's Phys-Err, mean over the dreams that did not end; None if all did."""
-        whole = dreams.alive.all(1)
-        if not whole.any():
-            return None
-        latents, actions = laid_out(model, dreams)
-        clips, _ = replace(self._graders["V"], model=model).read(latents[whole], actions[whole.cpu().numpy()])
-        return float(physics.phys_err(clips).mean())
+    def _judged(self, name: str, read: Sequence[Motions]) -> dict[str, Any]:
+        verifier = self._graders[name].verifier
+        reports = [(part.frames, report) for part in read for report in verifier.verify(part.clips, part.unsure)]
+        return verdict([report for _, report in reports], [frames for frames, _ in reports])
 
 
-def verdict(reports: Sequence[physics.PhysicsReport]) -> dict[str, Any]:
-    """Of many dreams: how many of their frames and clips no real one looks like, and why."""
-    frames = np.concatenate([report.score[1:] for report in reports])
+def verdict(reports: Sequence[physics.PhysicsReport], dreamed: Sequence[int]) -> dict[str, Any]:
+    """Of many dreams: how many of their frames and clips no real one looks like, and why.
+
+    Args:
+        reports: One for each dream.
+        dreamed: How many of its last frames were dreamed; those before are no fault of the model.
+    """
+    frames = np.concatenate([report.score[-count:] for report, count in zip(reports, dreamed, strict=True)])
     scores = np.array([report.clip_score for report in reports])
     names = sorted({name for report in reports for name in report.fired})
     return {

@@ -10,7 +10,7 @@ from typing import Any, cast
 from wmenv import EpisodeStore, InputError, atomic, checkpoint, train
 
 from .align import AlignConfig, align
-from .align.verifiers import centred_worlds, check_readable
+from .align.verifiers import WORLDS, centred_worlds, check_readable, read_worlds
 from .examine import Examiner
 from .imagine import load_model
 from .machine import hardware, versions
@@ -74,7 +74,10 @@ def tune(
         "seed": seed,
         "config": asdict(config),
     }
-    worlds = centred_worlds(given.config.task, train.parted(episodes)[0], config)
+    if (out / WORLDS).exists():
+        worlds = read_worlds(out / WORLDS)
+    else:  # a verifier was given
+        worlds = centred_worlds(given.config.task, train.parted(episodes)[0], config)
     examiner = Examiner(given, episodes, worlds)
     content |= {"real": examiner.anchor(), "before": examiner.examine(given), "after": examiner.examine(tuned)}
     content |= {"wall_seconds": round(time.monotonic() - begun), "hardware": hardware(), "versions": versions()}

@@ -197,7 +197,8 @@ class Bench:
         context = RealData.of(model, self.episodes).contexts(model, CLIPS, frames, generator, kept=True)
         dreams = dream(model, context, Recorded(), None, frames, model.config.denoise_steps, generator)
         reports = grade(Grader(model, self.verifier), model, dreams, dense).reports
-        return verdict([report for report in reports if report is not None])
+        judged = [report for report in reports if report is not None]
+        return verdict(judged, [len(report.score) - 1 for report in judged])
 
 
 def _speed(model: WorldModel, seconds: float = 1.0) -> float:

@@ -23,7 +23,8 @@ from pathlib import Path
 import torch
 
 from agents.align import AlignConfig, align
-from agents.align.verifiers import centred_worlds, real_clips, rewarding_verifier
+from agents.align.real_data import RealData
+from agents.align.verifiers import centred_worlds, rewarding_verifier
 from agents.config import ImagineConfig
 from agents.evaluate import evaluate
 from agents.examine import Examiner
@@ -34,7 +35,7 @@ from benchmarks.common import FOLDER, append_result
 from physics.worlds.data import DATA_WORLD
 from wmenv import EpisodeStore, WorldModel
 from wmenv.presets import PRESETS
-from wmenv.train import parted, train
+from wmenv.train import train
 
 RESULTS = FOLDER.parent / "results" / "rlpf" / "rlpf.jsonl"
 RUNS = FOLDER.parent / "runs" / "rlpf"
@@ -118,12 +119,12 @@ class Bench:
         self.study, self.seed = study, seed
         self.given, self.data = base(study, seed)
         self.folder = self.data.parent
-        episodes, config = EpisodeStore.open(self.data).load(), AlignConfig()
-        learned, _ = parted(episodes)
-        worlds = centred_worlds(study.task, learned, config)
+        episodes = EpisodeStore.open(self.data).load()
+        real = RealData.of(self.given, episodes)
+        worlds = centred_worlds(study.task, real.episodes, AlignConfig())
         self.examiner = Examiner(self.given, episodes, worlds)
         self.verifiers = {
-            frames: rewarding_verifier(self.given, real_clips(study.task, learned, frames + 1), worlds, config)
+            frames: rewarding_verifier(self.given, real, worlds, AlignConfig(frames=frames))
             for frames in {arm.frames for arm in ARMS.values() if arm is not None}
         }
         self.anchor = self.examiner.anchor()

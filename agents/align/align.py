@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import physics
-from wmenv import EpisodeStore, InputError, WorldModel, atomic, checkpoint, train
+from wmenv import EpisodeStore, InputError, WorldModel, atomic, checkpoint
 
 from ..callbacks import make_writers
 from ..imagine import load_model
@@ -23,10 +23,10 @@ from .drivers import Acting, Mixture, Random, Recorded
 from .grading import Grader
 from .real_data import RealData
 from .run import Rounds, make_learner
-from .verifiers import centred_worlds, check_readable, real_clips, rewarding_verifier
+from .verifiers import WORLDS, centred_worlds, check_readable, read_worlds, rewarding_verifier, write_worlds
 
 SCRATCH, ORIGIN = "alignment", "origin.json"
-VERIFIER, WORLDS = "verifier.json", "worlds.json"
+VERIFIER = "verifier.json"
 
 
 def align(
@@ -50,8 +50,8 @@ def align(
     Args:
         model: A world model or its folder.
         data: Folder of the recording that it learned from: real starts, real actions, and what must not be forgotten.
-        out: Folder of the tuned model; also gets `metrics.jsonl` with a row a round, and `origin.json`: of what it was
-            made, and how.
+        out: Folder of the tuned model; also gets `metrics.jsonl` with a row a round, `origin.json`: of what it was
+            made, and how, and where V was made `worlds.json`: its worlds.
         config: Options; None for the defaults.
         seed: Of everything that is drawn.
         policy: Acts in `config.policy_share` of the dreams.
@@ -97,10 +97,9 @@ def align(
             raise InputError(f"out: expected a new folder, got {out} with another run's finished model; choose another")
         return WorldModel.from_pretrained(out).to(given.device)
     tuned = copy.deepcopy(given)
-    episodes = store.load()
-    real = RealData.of(tuned, episodes)
+    real = RealData.of(tuned, store.load())
     scratch.mkdir(parents=True, exist_ok=True)
-    grader = make_grader(tuned, verifier, episodes, config, scratch)
+    grader = make_grader(tuned, verifier, real, config, scratch)
     writers = make_writers(out, {"seed": seed, **asdict(config)}, tensorboard=tensorboard, wandb=wandb)
 
     def report(row: dict[str, Any]) -> None:
@@ -129,6 +128,8 @@ def align(
             writer.close()
     tuned.requires_grad_(False)
     tuned.forget_pages()
+    if verifier is None:
+        write_worlds(read_worlds(scratch / WORLDS), out / WORLDS)
     atomic.write_json(out / ORIGIN, identity)
     tuned.save_pretrained(out)
     atomic.remove_folder(scratch)
@@ -143,7 +144,7 @@ def weights_digest(module: torch.nn.Module) -> str:
 def make_grader(
     model: WorldModel,
     verifier: physics.MotionVerifier | physics.FrameVerifier | None,
-    episodes: list[Any],
+    real: RealData,
     config: AlignConfig,
     folder: Path,
 ) -> Grader:
@@ -155,14 +156,10 @@ def make_grader(
     task = model.config.task
     if verifier is None:
         if not (folder / VERIFIER).exists():
-            learned, _ = train.parted(episodes)  # those kept apart are to measure by, the verifier too
-            clips = real_clips(task, learned, config.frames + 1)
-            worlds = centred_worlds(task, learned, config)
-            atomic.write_json(folder / WORLDS, {"worlds": [world.to_dict() for world in worlds]})
-            rewarding_verifier(model, clips, worlds, config).calibration.save(folder / VERIFIER)
-        kept = checkpoint.read_json(folder / WORLDS)
-        known = physics.Calibration.load(folder / VERIFIER)
-        around = [physics.World.from_dict(world) for world in kept["worlds"]]
+            worlds = centred_worlds(task, real.episodes, config)  # those kept apart are to measure by, the verifier too
+            write_worlds(worlds, folder / WORLDS)
+            rewarding_verifier(model, real, worlds, config).calibration.save(folder / VERIFIER)
+        known, around = physics.Calibration.load(folder / VERIFIER), read_worlds(folder / WORLDS)
         if model.config.modality == "frames":
             verifier = physics.FrameVerifier(physics.StateEstimator.shipped(task), known, around)
         else:

@@ -17,6 +17,7 @@ import physics
 from wmenv import InputError, TrainingError, WorldModel
 
 from .dreams import Dreams
+from .verifiers import shown, shown_before
 
 COARSE = 4  # frames; dreams that ended early are cut to a multiple, so that most are judged side by side
 
@@ -62,27 +63,41 @@ class Grader:
         return cls(model, verifier)
 
     def read(self, latents: Tensor, actions: Any) -> tuple[list[physics.MotionClip], list[np.ndarray] | None]:
-        """The motions in (B, T + 1, N, C) latents, and of frames how unsure the estimator is, (T + 1,) each.
+        """The motions in (B, T, N, C) latents, and of frames how unsure the estimator is, (T,) each.
 
         Args:
-            latents: Of dreams that begin alike real clips.
-            actions: (B, T, A) in the task's own units.
+            latents: On the model's device.
+            actions: (B, T - 1, A) between them in the task's own units.
         """
         if self.estimator is None:
             states = self.model.tokenizer.decode(latents).double().cpu().numpy()
             return physics.clips_of_states(self.model.config.task, states, actions), None
-        films = [self.model.tokenizer.decode(film.unsqueeze(0))[0].cpu().numpy() for film in latents]
-        return self.estimator.read_many(films, list(actions))
-
-    def reports(self, latents: Tensor, actions: Any) -> list[physics.PhysicsReport]:
-        """What the verifier says of them."""
-        return self.verifier.verify(*self.read(latents, actions))
+        return self.estimator.read_many(shown(self.model, latents), list(actions))
 
 
-def laid_out(model: WorldModel, dreams: Dreams) -> tuple[Tensor, np.ndarray]:
-    """Latents (B, T + 1, N, C), the real start first, and actions (B, T, A) in the task's own units."""
-    latents = torch.cat((dreams.context.latents[:, -1:], dreams.latents), dim=1)
-    return latents, (model.action_middle + model.action_half * dreams.actions).double().cpu().numpy()
+class Motions(NamedTuple):
+    """The motions in dreams of one length."""
+
+    rows: np.ndarray  # (R,) which dreams
+    frames: int  # dreamed ones, after those that were shown before
+    clips: list[physics.MotionClip]
+    unsure: list[np.ndarray] | None
+
+
+def motions(grader: Grader, model: WorldModel, dreams: Dreams) -> list[Motions]:
+    """Reads every dream up to its end; those that ended at once are left out."""
+    before, (_, frames) = shown_before(model), dreams.shape
+    latents = torch.cat((dreams.context.latents[:, -before:], dreams.latents), dim=1)
+    unit = torch.cat((dreams.context.actions[:, dreams.context.actions.shape[1] + 1 - before :], dreams.actions), dim=1)
+    actions = (model.action_middle + model.action_half * unit).double().cpu().numpy()
+    lasts = dreams.alive.sum(1).cpu().numpy()
+    lasts = np.where(lasts < frames, lasts // COARSE * COARSE, frames)
+    found = []
+    for last in np.unique(lasts[lasts > 0]):
+        rows, end = np.flatnonzero(lasts == last), before + int(last)
+        clips, unsure = grader.read(latents[rows, :end], actions[rows, : end - 1])
+        found.append(Motions(rows, int(last), clips, unsure))
+    return found
 
 
 def grade(grader: Grader, model: WorldModel, dreams: Dreams, reward: Reward) -> Grades:
@@ -92,18 +107,14 @@ def grade(grader: Grader, model: WorldModel, dreams: Dreams, reward: Reward) -> 
         TrainingError: A reward is not finite.
     """
     rows, frames = dreams.shape
-    latents, actions = laid_out(model, dreams)
-    lasts = dreams.alive.sum(1).cpu().numpy()
-    lasts = np.where(lasts < frames, lasts // COARSE * COARSE, frames)
     reports: list[physics.PhysicsReport | None] = [None] * rows
     earned, judged = torch.zeros(rows, frames), torch.zeros(rows, frames, dtype=torch.bool)
-    for last in np.unique(lasts[lasts > 0]):
-        at = np.flatnonzero(lasts == last)
-        found = grader.reports(latents[at, : last + 1], actions[at, :last])
-        for row, report in zip(at, found, strict=True):
+    for part in motions(grader, model, dreams):
+        found = grader.verifier.verify(part.clips, part.unsure)
+        for row, report in zip(part.rows, found, strict=True):
             reports[row] = report
-            earned[row, :last] = torch.from_numpy(reward(report)[1:]).float()
-            judged[row, :last] = True
+            earned[row, : part.frames] = torch.from_numpy(reward(report)[-part.frames :]).float()
+            judged[row, : part.frames] = True
     if not earned.isfinite().all():
         raise TrainingError("reward: expected finite numbers, got NaN or infinity; the model was left as it was")
     return Grades(reports, earned.to(dreams.latents.device), judged.to(dreams.latents.device))
@@ -113,7 +124,7 @@ class Reward(Protocol):
     """What a report is worth to the generator."""
 
     def __call__(self, report: physics.PhysicsReport) -> np.ndarray:
-        """(T + 1,), of which the first, the real start, does not count."""
+        """Of every frame of the clip; those before the dream began do not count."""
         ...
 
 

@@ -24,12 +24,14 @@ class RealData:
     """Recorded latents, those to learn from and those kept apart.
 
     Args:
-        learned: Episodes to learn from.
+        episodes: Those to learn from, as they were recorded.
+        learned: The same as latents.
         kept: Episodes to measure by, never learned from.
         forcing: How the noise of the supervised loss is drawn.
         matrix: (N * C, N * C), what errors are weighed by, see `objectives.whitener`.
     """
 
+    episodes: Sequence[Episode]
     learned: training.LatentEpisodes
     kept: training.LatentEpisodes
     forcing: objectives.ForcingConfig
@@ -44,8 +46,9 @@ class RealData:
         """
         if len(episodes) < 2:
             raise DataError(f"data: expected at least 2 episodes, one of them to measure by, got {len(episodes)}")
-        learned, kept = (training.encode_episodes(model, part) for part in train.parted(episodes))
-        return cls(learned, kept, _forcing(model), training.change_emphasis(model, learned))
+        parts = train.parted(episodes)
+        learned, kept = (training.encode_episodes(model, part) for part in parts)
+        return cls(parts[0], learned, kept, _forcing(model), training.change_emphasis(model, learned))
 
     def loss(self, model: WorldModel, rows: int, frames: int, generator: torch.Generator) -> Tensor:
         """The supervised loss of one batch, as in training."""
@@ -80,7 +83,11 @@ class RealData:
     ) -> Context:
         """Starts drawn evenly from the recorded steps, with the `frames` + 1 actions that followed.
 
-        Where an episode ends sooner, its last action goes on.
+        Where an episode ends sooner, its last action goes on. For frames only those whose whole past was recorded: who
+        judges a dream of frames reads the speed at its start from the frames before.
+
+        Raises:
+            DataError: There are no such steps.
         """
         return self.cut(model, frames, rows, generator, kept=kept)[0]
 
@@ -89,11 +96,15 @@ class RealData:
     ) -> tuple[Context, Tensor, Tensor]:
         """The same with what really followed: latents (B, T, N, C), and which of them were reached (B, T) bool."""
         source, past = (self.kept if kept else self.learned), model.context
-        steps = source.length - 1
+        earliest = past - 1 if model.config.modality == "frames" else 0
+        steps = (source.length - 1 - earliest).clamp(min=0)
         edges = steps.cumsum(0)
+        if not edges[-1]:
+            use = "measure by" if kept else "learn from"
+            raise DataError(f"data: expected an episode of {past} steps or more to {use}; record longer ones")
         drawn = torch.randint(int(edges[-1]), (rows,), generator=generator)
         episode = torch.searchsorted(edges, drawn, right=True)
-        frame = drawn - (edges - steps)[episode]
+        frame = drawn - (edges - steps)[episode] + earliest
         clip = source.cut(episode, frame - past + 1, past + frames + 1)
         clip = type(clip)(*(field.to(model.device) for field in clip))
         last = clip.target.long().cumsum(1).argmax(1)

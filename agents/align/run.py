@@ -224,8 +224,8 @@ def make_learner(model: WorldModel, real: RealData, config: AlignConfig, seed: i
 
 def summary(grades: Grades) -> dict[str, float]:
     """A round's grades in a few numbers."""
-    reports = [report for report in grades.reports if report is not None]
-    score = np.concatenate([report.score[1:] for report in reports])
+    reports, judged = [report for report in grades.reports if report is not None], grades.judged.sum(1).tolist()
+    score = np.concatenate([report.score[-count:] for report, count in zip(reports, filter(None, judged), strict=True)])
     return {
         "reward": float(grades.reward[grades.judged].mean()),
         "violations": float((score > 1).mean()),

@@ -12,6 +12,7 @@ from . import charts, html
 from .charts import number
 from .dreams import Media, clips_section, curve_section, horizon_section, policy_section
 from .returns import returns_section, verdict
+from .tuning import two_judges
 
 
 def write_report(folder: str | Path, report: Mapping[str, Any], media: Media) -> Path:
@@ -43,6 +44,7 @@ def render(report: Mapping[str, Any], media: Media) -> str:
         clips_section(report, media),
         horizon_section(report),
         curve_section(report),
+        _alignment(report),
         _speed(report),
         _how(report),
     ]
@@ -72,6 +74,21 @@ def _how_recorded(report: Mapping[str, Any]) -> str:
         return f", in {len(report['rounds'])} rounds"
     known = {"random": ", with random actions", "explore": ", with random actions, gentle and violent"}
     return known.get(report["behaviour"], "")
+
+
+def _alignment(report: Mapping[str, Any]) -> str:
+    found, head = report["alignment"], "<h2>What does physics say of the dreams?</h2>\n"
+    if found is None:
+        return ""
+    if "why_not" in found:
+        return f"{head}<p>Nothing this time: {escape(found['why_not'])}.</p>"
+    before, after = (100 * found[when]["V"]["violations"] for when in ("before", "after"))
+    return (
+        f"{head}<p>MuJoCo graded dreams of the model, and {found['updates']} short rounds of PPO tuned a copy of it on "
+        f"the grades (<code>aligned</code>, beside the model; nothing above uses it). {before:.1f}% of the dreamed "
+        f"frames looked like no real one before, and {after:.1f}% after. <code>wmenv align</code> does it at length."
+        f"</p>\n{two_judges(found, level=3)}"
+    )
 
 
 def _speed(report: Mapping[str, Any]) -> str:

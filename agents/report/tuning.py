@@ -15,7 +15,7 @@ STAGES = ("before", "after", "real")  # of real clips there may be none that are
 def render(content: Mapping[str, Any]) -> str:
     """The page as HTML; `content` is what `agents.tune.tune` returns."""
     task = content["task"].removeprefix("wmenv/")
-    sections = [_head(content, task), _figures(content), _verdicts(content), _fired(content), _horizon(content)]
+    sections = [_head(content, task), _figures(content), two_judges(content), _fired(content), _horizon(content)]
     sections.append(_how(content))
     return html.document(f"{task}: tuned by physics", sections)
 
@@ -31,7 +31,8 @@ def _head(content: Mapping[str, Any], task: str) -> str:
     return f'{kicker}<h1>A dream, tuned by physics</h1>\n<p class="lede">{lede}</p>'
 
 
-def _verdicts(content: Mapping[str, Any]) -> str:
+def two_judges(content: Mapping[str, Any], level: int = 2) -> str:
+    """What V and J say before and after, and of real clips, under a headline of the `level`."""
     stages, rows = [stage for stage in STAGES if content[stage].get("J")], []
     for key, says in (
         ("violations", "frames that no real one looks like"),
@@ -49,7 +50,7 @@ def _verdicts(content: Mapping[str, Any]) -> str:
     if "real" in stages:
         who += "Real: recorded clips that neither was made of, the best that a dream can be. "
     who += f"Clips that could be real to V, less those to J, after tuning: {100 * content['after']['gap']:+.0f} points."
-    return f"<h2>Two judges</h2>\n<p>{who}</p>\n{html.table(head, rows)}"
+    return f"<h{level}>Two judges</h{level}>\n<p>{who}</p>\n{html.table(head, rows)}"
 
 
 def _fired(content: Mapping[str, Any]) -> str:

@@ -47,7 +47,9 @@ def test_report_json_holds_what_was_promised(run):
     assert set(report["speed"]) >= {"real_camera_fps", "dream_fps", "ratio"}
     errors = report["horizon_error"]
     assert len(errors["horizons"]) == len(errors["dream"]) == len(errors["copy_last"]) == len(errors["linear"]) > 0
-    assert {"record", "train", "imagine", "evaluate", "baseline", "measure", "total"} == set(report["wall_seconds"])
+    assert {"record", "train", "imagine", "evaluate", "baseline", "measure", "align", "total"} == set(
+        report["wall_seconds"]
+    )
     assert (
         198 <= report["real_steps"] < 220
         and report["policy_steps"] == 512

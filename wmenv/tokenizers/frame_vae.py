@@ -1,10 +1,12 @@
 """A causal 3D variational autoencoder: frames to a few latent tokens, and back.
 
-Four things make it work on few frames and few minutes. It reads and writes the *difference to the background* (the
+Five things make it work on few frames and few minutes. It reads and writes the *difference to the background* (the
 median frame of the recording), so that its weights go into what moves. Its latents are noised by a fixed amount while
 training (a Gaussian posterior of constant spread) and pulled to unit size, so that near latents decode to near frames.
 What it sees and paints are points with places (see points.py), so that it is right about goals it never saw. Its
-convolutions over time look at the past only, so that it runs one frame at a time in a control loop.
+convolutions over time look at the past only, so that it runs one frame at a time in a control loop. What it paints
+fainter than whatever makes recorded frames clearest is not shown: a decoder so small paints a little of everything
+everywhere, and a robot's angle was read 0.03 rad wrong of such frames (docs/design.md).
 
 One latent per frame: a control loop needs one at each step, so there is no compression in time here.
 
@@ -22,6 +24,8 @@ from ..errors import InputError
 from .causal_conv import CausalConv3d
 from .manifold import LatentManifold
 from .points import PointDecoder, SpatialSoftmax
+
+FAINTEST = tuple(shade / 255 for shade in range(0, 72, 8))  # differences to the background that may count as none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,10 +79,12 @@ class FrameVAE(nn.Module):
         self.to_latent = nn.Linear(4 * w * side * side + 4 * w, self.num_tokens * config.token_dim)
         self.decoder = PointDecoder(2 * self.num_tokens * config.token_dim, 2 * w, 2 * w, s)
         self.register_buffer("background", torch.full((3, s, s), 0.5))
+        self.register_buffer("faint", torch.zeros(()))
         self.register_buffer("latent_mean", torch.zeros(self.num_tokens, self.token_dim))
         self.register_buffer("latent_scale", torch.ones(self.num_tokens, self.token_dim))
         self.manifold = LatentManifold(self.num_tokens, self.token_dim)
         self.background: Tensor
+        self.faint: Tensor  # of 1; a pixel that differs from the background by less is background
         self.latent_mean: Tensor
         self.latent_scale: Tensor
 
@@ -106,8 +112,23 @@ class FrameVAE(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Unit-scale latents (B, T, N, C) -> uint8 frames (B, T, S, S, 3)."""
-        frames = self.decode_raw(latents * self.latent_scale + self.latent_mean)
-        return (frames.clamp(0, 1) * 255).round().to(torch.uint8).movedim(2, -1)
+        painted = self.decode_raw(latents * self.latent_scale + self.latent_mean).clamp(0, 1)
+        return (self._without(painted, self.faint) * 255).round().to(torch.uint8).movedim(2, -1)
+
+    @torch.no_grad()
+    def fit_faint(self, frames: Tensor) -> None:
+        """Sets what counts as background: whatever brings decoded frames nearest to those (B, T, 3, S, S) recorded.
+
+        Source: hard thresholding, Donoho and Johnstone 1994, Ideal Spatial Adaptation by Wavelet Shrinkage.
+        """
+        painted = self.decode_raw(self.encode_raw(frames)).clamp(0, 1)
+        errors = [float((self._without(painted, faint) - frames).square().mean()) for faint in FAINTEST]
+        self.faint.fill_(FAINTEST[errors.index(min(errors))])
+
+    def _without(self, painted: Tensor, faint: Tensor | float) -> Tensor:
+        """(B, T, 3, S, S) with the background wherever no colour differs from it by `faint`."""
+        near = (painted - self.background).abs().amax(2, keepdim=True) < faint
+        return torch.where(near, self.background, painted)
 
     # ---- streaming, one frame at a time
 

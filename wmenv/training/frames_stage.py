@@ -21,6 +21,7 @@ from ..world_model import WorldModel
 from .run import Progress, Stage, run_stage
 
 BACKGROUND_FRAMES = 500
+FAINT_ROWS = 128  # clips that say what is too faint to be shown
 WARM_SHARE = 0.25  # of the steps, when a model is trained on
 
 
@@ -84,6 +85,7 @@ def fit_frames(
     run_stage(stage, folder, seed=seed, identity=identity, progress=progress)
     if not warm:
         _set_scale(vae, clips)
+    vae.fit_faint(clips.sample(FAINT_ROWS, sizes.vae_frames, torch.Generator().manual_seed(seed))[0])
 
 
 @torch.no_grad()

@@ -51,6 +51,7 @@ def _report(**changes):
         "policy_steps": 300_000,
         "dream_horizon": 200,
         "speed": {"real_camera_fps": 1000.0, "dream_fps": 5000.0, "ratio": 5.0, "num_dreams": 256},
+        "alignment": None,
         "horizon_error": {"horizons": horizons, "dream": horizons, "copy_last": horizons, "linear": horizons},
         "learning_curve": {"steps": [1, 2, 3], "returns": [1.0, 2.0, 3.0]},
         "wall_seconds": {"record": 5.0, "train": 200.0, "total": 205.0},
@@ -340,3 +341,22 @@ def test_logarithmic_axes_have_powers_of_ten_and_dots_have_their_name_beside_the
     first, last = (float(at) for at in re.search(r'points="([\d.]+),[\d.]+ ([\d.]+),', svg).groups())
     assert dot - 10 == pytest.approx((first + last) / 2, abs=0.2), "10 lies half way from 1 to 100"
     assert few > last
+
+
+def _verdict(violations):
+    return {"violations": violations, "plausible": 0.5, "clip_score": {"median": 2.0}}
+
+
+def test_the_verdict_of_physics_is_told_where_there_is_one():
+    media = Media(fps=25.0)
+    silent = render(_report(), media)
+    assert "physics" not in silent
+    short = render(_report(alignment={"updates": 3, "why_not": "data: expected <48> stretches"}), media)
+    assert "Nothing this time: data: expected &lt;48&gt; stretches." in short
+    judged = {
+        name: {"V": _verdict(share), "J": _verdict(share / 2)} for name, share in (("real", 0.02), ("before", 0.31))
+    }
+    judged["after"] = {"V": _verdict(0.12), "J": _verdict(0.4), "gap": 0.1}
+    told = render(_report(alignment={"updates": 20, **judged}), media)
+    assert "31.0% of the dreamed frames looked like no real one before, and 12.0% after" in told
+    assert "<h3>Two judges</h3>" in told and "40.0%" in told and "+10 points" in told

@@ -108,6 +108,12 @@ def test_a_real_model_repeats_and_episodes_may_be_short():
     assert first["clips"] == sorted(first["clips"], reverse=True) and first["clips"][-1] >= 1
 
 
+def test_without_a_forecast_the_rest_is_the_same():
+    model, held_out, learned = make_model(action_high=(2.0,)), mass_episodes(2, 100), mass_episodes(3)
+    whole, part = (horizon_error(model, held_out, learned, horizon=5, forecast=given) for given in (True, False))
+    assert "dream" not in part and part == {name: whole[name] for name in part}
+
+
 def linear_recording(seed: int = 0) -> tuple[Tensor, LatentEpisodes]:
     """Ten episodes of a stable random linear system of second order, (2, 2) latents and two actions."""
     generator = torch.Generator().manual_seed(seed)

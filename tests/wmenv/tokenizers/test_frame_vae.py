@@ -117,3 +117,29 @@ def test_sizes_that_fit(size: int, grid: int):
     vae = FrameVAE(FrameVAEConfig(image_size=size, token_dim=2, width=4, grid=grid)).requires_grad_(False)
     frames = torch.zeros(1, 2, size, size, 3, dtype=torch.uint8)
     assert vae.decode(vae.encode(frames)).shape == frames.shape
+
+
+def test_what_is_painted_faintly_is_the_background(vae, frames):
+    """Of a decoder that paints everything a little, recorded frames say how much is too little to be shown."""
+    painted = vae.decode(vae.encode(frames))
+    background = (vae.background * 255).round().to(torch.uint8).movedim(0, -1)
+    away = (painted.int() - background.int()).abs().amax(-1)
+    assert (away > 0).float().mean() > 0.9, "an untrained decoder paints everywhere"
+    vae.faint.fill_(float(away.float().median() + 0.5) / 255)
+    shown = vae.decode(vae.encode(frames))
+    kept = (shown.int() - background.int()).abs().amax(-1) > 0
+    assert 0.3 < kept.float().mean() < 0.7
+    assert torch.equal(shown[kept], painted[kept]), "what is not faint stays as it was"
+
+
+def test_how_faint_is_found_from_recorded_frames(vae, monkeypatch):
+    """A square of contrast 0.2 stays; dirt of contrast 0.06 goes, unless it was recorded."""
+    vae.background.fill_(0.5)
+    square = vae.background.repeat(2, T, 1, 1, 1)
+    square[..., 8:20, 8:20] = 0.7
+    dirt = square + 0.06 * torch.randn(square.shape, generator=torch.Generator().manual_seed(0)).sign()
+    monkeypatch.setattr(vae, "decode_raw", lambda latents: dirt)
+    vae.fit_faint(square)
+    assert 0.06 < vae.faint < 0.14
+    vae.fit_faint(dirt)
+    assert vae.faint == 0
