@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import CheckpointError
 
-FORMAT = "wmenv-world-model/2"
+FORMAT = "wmenv-world-model/3"
 METHODS = ("consistency", "self_forcing", "flow_map")  # of `wmenv.distill`
 
 

@@ -153,7 +153,7 @@ def test_an_unknown_field_and_another_format_are_named(folder: Path):
     rewrite(folder, colour="red")
     refused(folder, r"unknown \['colour'\]")
     rewrite(folder, format="wmenv-world-model/99")
-    refused(folder, "format: expected 'wmenv-world-model/2', got 'wmenv-world-model/99'")
+    refused(folder, "format: expected 'wmenv-world-model/3', got 'wmenv-world-model/99'")
 
 
 @pytest.mark.parametrize("modality", ["state", "frames"])
