@@ -230,6 +230,23 @@ def test_bad_arguments_are_input_errors(made: Path, tmp_path: Path, options: dic
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("modality", ["state", "frames"])
+def test_a_device_goes_on_where_it_was_stopped(made: Path, tmp_path: Path, monkeypatch, device: str, modality: str):
+    """On a GPU the sums of convolutions may be added up in another order from run to run."""
+    data, options = made / f"{modality}-data", OPTIONS | {"device": device}
+    whole = train(data, tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(data, tmp_path / "broken", **options)
+    again = train(data, tmp_path / "broken", **options)
+    assert whole.device.type == again.device.type == device
+    close = {"rtol": 0, "atol": 0 if device == "cpu" else 1e-3}
+    for (name, one), other in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}", **close)
+
+
 def test_cuda_without_a_gpu(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="device: expected a CUDA GPU for 'cuda'"):
