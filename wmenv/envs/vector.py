@@ -181,7 +181,7 @@ class DreamVectorEnv(VectorEnv):
                 state = self._state._replace(seed=row_seed, counter=counter)
                 rows, begun = self.core.reset_rows(state, self._tensor(index), where)
                 state = self.core.write_rows(state, self._tensor(index), rows)
-            obs = self._observe(state)
+            obs = self._observe(state, diverged=bool((self._ended & ~mask).any()))  # a row that waits may be
         self._state, self._ended = state, self._ended & ~mask
         return obs, start_info(begun.cpu().numpy(), index, self.num_envs)
 
@@ -273,7 +273,7 @@ class DreamVectorEnv(VectorEnv):
                 like, _ = self.core.begin(rows, rows)
             check_snapshot(snapshot, self.core, like)
             state = self.core.restore(snapshot.core)
-            obs = self._observe(state)
+            obs = self._observe(state, diverged=bool(snapshot.ended.any()))
         self._state, self._ended = state, snapshot.ended.copy()
         return obs
 
@@ -300,7 +300,7 @@ class DreamVectorEnv(VectorEnv):
         seed = None if keep else self._tensor(read.read_seeds(reseed, len(rows), optional=False))
         with self._room():
             state = fork_row(state, int(source), self._tensor(rows), seed, keep_seed=keep and bool(reseed))
-            obs = self._observe(state)
+            obs = self._observe(state, diverged=bool(self._ended.any()))
         self._state = state
         self._ended[rows] = self._ended[source]
         return obs

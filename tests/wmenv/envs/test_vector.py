@@ -216,7 +216,12 @@ def test_what_is_shown_of_a_diverged_row_is_in_the_space(bad: float) -> None:
     envs.reset(seed=0)
     obs, _, _, _, info = envs.step(np.zeros((3, 2), np.float32))
     assert info["diverged"].tolist() == [False, True, False]
-    assert obs in envs.observation_space and (obs[1] == (4.0 if bad > 0 else 2.0)).all()
+    nearest = 4.0 if bad > 0 else 2.0
+    assert obs in envs.observation_space and (obs[1] == nearest).all()
+    left_out = envs.reset(options={"reset_mask": np.array([True, False, True])})[0]
+    kept = envs.save_state()
+    for obs in (left_out, envs.load_state(kept), envs.fork(1, [2])):
+        assert obs in envs.observation_space and (obs[1] == nearest).all(), "as long as it waits"
 
 
 def test_modes_of_observation_and_render() -> None:
