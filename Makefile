@@ -10,7 +10,7 @@ export WANDB_MODE ?= offline
 BIN := .venv/bin
 OUT ?= runs/demo
 WORKERS ?= 2
-BENCHMARKS := engine $(filter-out __init__ common readme returns rlpf rlpf_table fewsteps fewsteps_table slips budget estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := engine $(filter-out __init__ common readme returns rlpf rlpf_table fewsteps fewsteps_table codecs codecs_table slips budget estimator identify track,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .PHONY: help install demo test test-slow check bench results verifierbench study-rlpf study-fewsteps readme clean
 
@@ -53,6 +53,7 @@ study-rlpf: install ## RLPF against other ways to tune a dream: hours, goes on w
 study-fewsteps: install ## dreams of one, two and more denoising steps: hours, goes on where it was stopped
 	@$(BIN)/python -m benchmarks.fewsteps
 	@$(BIN)/python -m benchmarks.budget
+	@$(BIN)/python -m benchmarks.codecs
 	@$(BIN)/python -m benchmarks.readme
 
 verifierbench: install ## how well the physics verifier finds known corruptions: an hour, goes on where it was stopped

@@ -52,13 +52,14 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
     keys = {(r["task"], -r["slip"], ORDER.index(r["arm"].split("-")[0]), r["steps"], r["arm"]) for r in rows}
     for task, slip, _, steps, arm in sorted(keys):
         group = [r for r in rows if (r["task"], -r["slip"], r["arm"]) == (task, slip, arm)]
-        cells = [_interval([column(r) for r in group]) for column in COLUMNS.values()]
+        cells = [interval([column(r) for r in group]) for column in COLUMNS.values()]
         name = arm.split("-")[0].replace("_", " ")
         lines.append([task.removeprefix("wmenv/"), f"{-slip:g}", str(len(group)), name, str(steps), *cells])
     return lines
 
 
-def _interval(values: Sequence[float | None]) -> str:
+def interval(values: Sequence[float | None]) -> str:
+    """Mean ± standard error of those that are known; a dash for none."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"

@@ -1,8 +1,9 @@
 """Fills the documents' tables from results/ and benchmarks/*.json, so that no number in them is typed by hand.
 
 `python -m benchmarks.readme` rewrites the blocks between `<!-- NAME:begin -->` and `<!-- NAME:end -->`, where NAME is
-`results`, `quality`, `probe`, `rlpf`, `fewsteps`, `ratios`, `bench:` and a benchmark, or `verifier:` and one of the
-verifier's tables, and draws benchmarks/bench.html anew; with `--check` it only says whether they are stale.
+`results`, `quality`, `probe`, a study's (`rlpf`, `fewsteps`, `codecs`), `ratios`, `bench:` and a benchmark, or
+`verifier:` and one of the verifier's tables, and draws benchmarks/bench.html anew; with `--check` it only says whether
+they are stale.
 results/README.md describes the records.
 """
 
@@ -17,17 +18,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from agents.bench import page
 from agents.rows import published_rows
-from benchmarks import fewsteps_table, rlpf_table
+from benchmarks import codecs_table, fewsteps_table, rlpf_table
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "docs/verifier.md", "docs/alignment.md", "docs/fewsteps.md", "docs/engine.md")
 PAGE = "benchmarks/bench.html"
 VERIFIER = "results/verifierbench/verifierbench.jsonl"
-ALIGNMENT = "results/rlpf/rlpf.jsonl"
-FEW_STEPS = "results/fewsteps/fewsteps.jsonl"
+STUDIES: Mapping[str, Any] = {"rlpf": rlpf_table, "fewsteps": fewsteps_table, "codecs": codecs_table}
 FORECASTS = {"forecast": "dream", "one dream": "one_dream", "linear model": "linear", "copy the last": "copy_last"}
 ARMS = ("random", "zero", "real_equal_steps", "dream", "real_equal_policy_steps")
 REQUIRED = ("task", "modality", "seed", "returns", "command", "hardware")
@@ -133,22 +134,15 @@ def ratios_block(folder: Path) -> str:
     return "\n\n".join([_markdown(*page.summary(reports)), *made])
 
 
-def rlpf_block(rows: Sequence[Mapping]) -> str:
-    """The study of RLPF as a Markdown table."""
+def study_block(name: str, path: Path) -> str:
+    """The rows of a study as a Markdown table."""
+    made = STUDIES[name]
+    rows = made.load(path)
     if not rows:
-        return "No results yet: `make study-rlpf` writes them."
-    header, *lines = rlpf_table.table(rows)
+        return f"No results yet: `python -m benchmarks.{name}` writes them."
+    header, *lines = made.table(rows)
     machines = sorted({_machine(row["hardware"]) for row in rows})
-    return "\n\n".join([_markdown(header, lines), rlpf_table.NOTE, _made_by({rows[0]["command"]}, machines)])
-
-
-def few_steps_block(rows: Sequence[Mapping]) -> str:
-    """The study of few steps as a Markdown table."""
-    if not rows:
-        return "No results yet: `make study-fewsteps` writes them."
-    header, *lines = fewsteps_table.table(rows)
-    machines = sorted({_machine(row["hardware"]) for row in rows})
-    return "\n\n".join([_markdown(header, lines), fewsteps_table.NOTE, _made_by({rows[0]["command"]}, machines)])
+    return "\n\n".join([_markdown(header, lines), made.NOTE, _made_by({rows[0]["command"]}, machines)])
 
 
 def verifier_tables(path: Path) -> dict[str, str]:
@@ -175,10 +169,9 @@ def render(text: str, root: Path = ROOT) -> str:
     for name, table in (("results", results_table), ("quality", quality_table), ("probe", probe_table)):
         if f"<!-- {name}:" in text:
             text = _fill(text, name, table(runs))
-    if "<!-- rlpf:begin -->" in text:
-        text = _fill(text, "rlpf", rlpf_block(rlpf_table.load(root / ALIGNMENT)))
-    if "<!-- fewsteps:begin -->" in text:
-        text = _fill(text, "fewsteps", few_steps_block(fewsteps_table.load(root / FEW_STEPS)))
+    for name in STUDIES:
+        if f"<!-- {name}:begin -->" in text:
+            text = _fill(text, name, study_block(name, root / "results" / name / f"{name}.jsonl"))
     if "<!-- ratios:begin -->" in text:
         text = _fill(text, "ratios", ratios_block(root / "benchmarks"))
     named = re.findall(r"<!-- verifier:(\w+):begin -->", text)

@@ -85,4 +85,5 @@ def test_the_table_has_a_line_an_arm_in_order_and_takes_the_last_row(tmp_path: P
     cells = [dict(zip(header, line, strict=True)) for line in lines]
     assert [c["energy score at 1"] for c in cells] == ["0.4", "0.3 ± 0.05", "0.3"]
     assert [c["return"] for c in cells] == ["–", "8 ± 1", "5"] and cells[0]["at 50"] == "–"
-    assert "steps a second" in readme.few_steps_block(rows) and "No results" in readme.few_steps_block([])
+    assert "steps a second" in readme.study_block("fewsteps", path)
+    assert "No results" in readme.study_block("fewsteps", tmp_path / "none.jsonl")
