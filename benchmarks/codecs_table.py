@@ -12,8 +12,8 @@ from benchmarks.fewsteps_table import interval
 Row = dict[str, Any]
 NOTE = (
     "Return on the real task of PPO that learned in dreams whose caches are stored so; all have the same model, and the"
-    " same seeds of dreams and PPO. Gain: return above no action at all, as a share of that in float32, in pairs of one seed."
-    " Bytes: of keys and values, a dream. Mean over seeds ± standard error."
+    " same seeds of dreams and PPO. Gain: return above no action at all, as a share of that in float32,"
+    " in pairs of one seed. Bytes: of keys and values, a dream. Mean over seeds ± standard error."
 )
 
 
