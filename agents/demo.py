@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import physics
-from wmenv import DataError, EpisodeStore, InputError, atomic, metrics, train
+from wmenv import EpisodeStore, InputError, WmenvError, atomic, metrics, train
 
 from .align import AlignConfig
 from .baselines import train_real
@@ -193,7 +193,7 @@ def _align(config: DemoConfig, out: Path, progress: bool) -> dict[str, Any] | No
             found = tune(
                 out / "model", out / "aligned", data=out / "data", config=settings, seed=config.seed, progress=show
             )
-    except (DataError, physics.ClipError) as error:  # too short a recording, or frames that nothing can read
+    except (WmenvError, physics.ClipError, physics.TaskError) as error:  # say too short a recording: no demo is lost
         atomic.remove_folder(out / "aligned")
         return about | {"why_not": str(error)}
     for when in ("before", "after"):

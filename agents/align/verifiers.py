@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import physics
-from wmenv import DataError, Episode, WorldModel, atomic, checkpoint
+from wmenv import CheckpointError, DataError, Episode, WorldModel, atomic, checkpoint
 
 from .config import AlignConfig
 from .real_data import RealData
@@ -111,7 +111,10 @@ def read_worlds(path: Path) -> tuple[physics.World, ...]:
     Raises:
         CheckpointError: The file is damaged.
     """
-    return tuple(physics.World.from_dict(world) for world in checkpoint.read_json(path)["worlds"])
+    try:
+        return tuple(physics.World.from_dict(world) for world in checkpoint.read_json(path)["worlds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected the worlds of a verifier, got damage ({error}); remove it") from error
 
 
 class Seen(NamedTuple):

@@ -70,6 +70,10 @@ def test_the_verb_leaves_a_model_figures_and_a_page(made: tuple[Path, Path], tmp
     once_more = json.loads((out / "align.json").read_text())
     assert {**once_more, "wall_seconds": 0} == {**found, "wall_seconds": 0}
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
+    (out / "align.json").unlink()
+    (out / "worlds.json").write_text('{"worlds": [{"mass": "x"}]}')
+    with pytest.raises(CheckpointError, match="worlds.json: expected the worlds of a verifier, got damage"):
+        tune(model, out, data=data, config=replace(QUICK, lead=24, real_rows=32))
     (out / "align.json").write_text("{")
     with pytest.raises(CheckpointError, match="align.json: expected JSON, got damage"):
         tune(model, out, data=data, config=replace(QUICK, lead=24, real_rows=32))
