@@ -206,3 +206,17 @@ def with_options(config: Config, options: Mapping[str, Any]) -> Config:
         if name not in names:
             raise InputError(f"{name}: expected one of {', '.join(names)}, got an unknown option")
     return replace(config, **options)
+
+
+def command_options(config: PPOConfig) -> str:
+    """The options of the command line that make `config` out of its kind's defaults, a space before each."""
+    options = []
+    for field in fields(config):
+        value, name = getattr(config, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            options.append(f" --{'' if value else 'no-'}{name}")
+        else:
+            options.append(f" --{name} {' '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return "".join(options)

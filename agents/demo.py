@@ -17,7 +17,7 @@ from .align import AlignConfig
 from .baselines import train_real
 from .callbacks import RECORD_NAME
 from .comparison import heldout_media, measure_speed
-from .config import DemoConfig, ImagineConfig
+from .config import DemoConfig, ImagineConfig, command_options
 from .evaluate import Evaluation, evaluate
 from .imagine import dream_options, load_model
 from .loop import LOG_NAME, Round, check_plan, loop
@@ -152,7 +152,7 @@ def demo(
         "versions": versions(),
         "hardware": hardware(),
         "command": command or f"wmenv demo --out {out}",
-        "commands": _commands(config, out),
+        "commands": _commands(config, ppo, out),
     }
     write_report(out, report, media)
     return report
@@ -288,8 +288,8 @@ def _curve(folders: Sequence[Path]) -> dict[str, list[float]]:
     return {"steps": list(curve), "returns": list(curve.values())}
 
 
-def _commands(config: DemoConfig, out: Path) -> list[str]:
-    seed = f" --seed {config.seed}" if config.seed else ""
+def _commands(config: DemoConfig, ppo: ImagineConfig, out: Path) -> list[str]:
+    seed, options = f" --seed {config.seed}" if config.seed else "", command_options(ppo)
     align = [
         f"wmenv align {out}/model --data {out}/data --updates {config.align_updates} --starts {ALIGN_STARTS} "
         f"--out {out}/aligned{seed}"
@@ -299,7 +299,7 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
         return [
             f"wmenv loop {config.task} --rounds {config.rounds} --policies {config.policies} {each} "
             f"--behaviour {config.behaviour} --obs {config.obs} --preset {config.preset} --episodes {ROUND_EPISODES} "
-            f"--out {out}/loop{seed}",
+            f"--out {out}/loop{seed}{options}",
             f"wmenv evaluate {out}/loop/round-{config.rounds - 1:02d}/policy --task {config.task} "
             f"--episodes {config.episodes}",
             *align,
@@ -309,7 +309,7 @@ def _commands(config: DemoConfig, out: Path) -> list[str]:
         f"wmenv record {config.task} --steps {config.record_steps} --policy {config.behaviour}{obs} "
         f"--out {out}/data{seed}",
         f"wmenv train {out}/data --preset {config.preset} --out {out}/model{seed}",
-        f"wmenv imagine {out}/model --steps {config.imagine_steps} --out {out}/policy{seed}",
+        f"wmenv imagine {out}/model --steps {config.imagine_steps} --out {out}/policy{seed}{options}",
         f"wmenv evaluate {out}/policy --task {config.task} --episodes {config.episodes}",
         *align,
     ]

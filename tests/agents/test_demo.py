@@ -3,9 +3,10 @@
 import json
 
 import pytest
+import tyro
 
 from agents import cli
-from agents.config import DemoConfig, ImagineConfig
+from agents.config import DemoConfig, ImagineConfig, command_options
 from agents.demo import demo, prepare, summary
 from agents.policy import Policy
 from physics import TaskError
@@ -57,6 +58,16 @@ def test_report_json_holds_what_was_promised(run):
         and report["peak_memory_gib"] > 0.1
     )
     assert {"python", "torch", "mujoco"} <= set(report["versions"])
+
+
+def test_its_commands_are_understood_and_say_all_options(run):
+    line = next(line for line in run[1]["commands"] if line.startswith("wmenv loop"))
+    loop = tyro.cli(cli.Loop, args=line.split()[2:])
+    assert (loop.ppo.num_envs, loop.ppo.hidden, loop.ppo.horizon, loop.ppo.epochs) == (16, (8,), 20, 1)
+    assert loop.policies == 2 and loop.seed == 1
+    odd = ImagineConfig(num_envs=16, verify=True, starts="initial", target_kl=0.1, hidden=(8, 9))
+    parsed = tyro.cli(cli.Imagine, args=["m", "--steps", "1", "--out", "o", *command_options(odd).split()])
+    assert parsed.ppo == odd and command_options(ImagineConfig()) == ""
 
 
 def test_the_artefacts_lie_where_they_should(run):
