@@ -44,6 +44,8 @@ def run(bench: Bench, codec: str) -> None:
     model = with_steps(bench.model("teacher"), STEPS)
     policy = start_policy(model, config, seed=bench.seed, init=None, trained_on="dream")
     env = DreamVecEnv(model, config.num_envs, **dream_options(model, config), cache="paged", codec=codec)
+    env.reset()
+    stored = env.envs.cache_bytes  # learning closes it
     policy = train_policy(policy, env, study.imagine_steps, bench.folder / codec, config, seed=bench.seed)
     real, zero = (evaluate(actor, task=study.task, episodes=EPISODES) for actor in (policy, "zero"))
     append_result(
@@ -56,7 +58,7 @@ def run(bench: Bench, codec: str) -> None:
         steps=STEPS,
         real_return={"mean": real.mean, "sem": real.sem},
         zero_return={"mean": zero.mean, "sem": zero.sem},
-        cache_bytes=env.envs.cache_bytes,
+        cache_bytes=stored,
         study=asdict(study),
     )
 
