@@ -83,11 +83,12 @@ def _alignment(report: Mapping[str, Any]) -> str:
     if "why_not" in found:
         return f"{head}<p>Nothing this time: {escape(found['why_not'])}.</p>"
     before, after = (100 * found[when]["V"]["violations"] for when in ("before", "after"))
+    real = f"; of recorded frames {100 * found['real']['V']['violations']:.1f}% do" if found["real"] else ""
     return (
         f"{head}<p>MuJoCo graded dreams of the model, and {found['updates']} short rounds of PPO tuned a copy of it on "
         f"the grades (<code>aligned</code>, beside the model; nothing above uses it). {before:.1f}% of the dreamed "
-        f"frames looked like no real one before, and {after:.1f}% after. <code>wmenv align</code> does it at length."
-        f"</p>\n{two_judges(found, level=3)}"
+        f"frames looked like no real one before, and {after:.1f}% after{real}. <code>wmenv align</code> does it at "
+        f"length.</p>\n{two_judges(found, level=3)}"
     )
 
 

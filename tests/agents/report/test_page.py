@@ -358,5 +358,8 @@ def test_the_verdict_of_physics_is_told_where_there_is_one():
     }
     judged["after"] = {"V": _verdict(0.12), "J": _verdict(0.4), "gap": 0.1}
     told = render(_report(alignment={"updates": 20, **judged}), media)
-    assert "31.0% of the dreamed frames looked like no real one before, and 12.0% after" in told
+    assert (
+        "31.0% of the dreamed frames looked like no real one before, and 12.0% after; of recorded frames 2.0% do"
+        in told
+    )
     assert "<h3>Two judges</h3>" in told and "40.0%" in told and "+10 points" in told
