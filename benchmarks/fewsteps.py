@@ -216,16 +216,14 @@ def _speed(model: WorldModel, seconds: float = 1.0) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=[s.task for s in STUDIES], help="ids to run")
+    tasks = [study.task for study in STUDIES]
+    parser.add_argument("--tasks", nargs="*", default=tasks, choices=tasks, help="ids to run")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="seeds to run")
     parser.add_argument("--slips", nargs="*", type=float, default=[0.5, 0.0], help="probabilities that actions slip")
-    parser.add_argument("--arms", nargs="*", default=list(ARMS), help="of " + ", ".join(ARMS))
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--no-returns", action="store_true", help="let no policy learn; a later run without adds it")
     parser.add_argument("--threads", type=int, default=None, help="torch threads")
     options = parser.parse_args(arguments)
-    for name, known in (("tasks", {s.task for s in STUDIES}), ("arms", set(ARMS))):
-        if unknown := set(getattr(options, name)) - known:
-            parser.error(f"--{name}: expected some of {sorted(known)}, got {sorted(unknown)}")
     if options.threads:
         torch.set_num_threads(options.threads)
     for seed in options.seeds:

@@ -100,7 +100,7 @@ def horizon_error(
         "horizons": list(range(1, kept + 1)),
         **{name: error(guess) for name, guess in guesses.items()},
         "clips": reached[:kept].tolist(),
-        "ensemble": ENSEMBLE,
+        **({"ensemble": ENSEMBLE} if forecast else {}),
         "unit": "error of the latent, 1 = guessing the mean",
     }
 

@@ -6,7 +6,7 @@ training (a Gaussian posterior of constant spread) and pulled to unit size, so t
 What it sees and paints are points with places (see points.py), so that it is right about goals it never saw. Its
 convolutions over time look at the past only, so that it runs one frame at a time in a control loop. What it paints
 fainter than whatever makes recorded frames clearest is not shown: a decoder so small paints a little of everything
-everywhere, and a robot's angle was read 0.03 rad wrong of such frames (docs/design.md).
+everywhere, and a robot's angle was read 24 mrad wrong of such frames (docs/design.md).
 
 One latent per frame: a control loop needs one at each step, so there is no compression in time here.
 
