@@ -82,7 +82,7 @@ class Train:
     Attributes:
         data: Folder of the data set.
         out: Folder of the world model.
-        preset: Size: tiny (2 CPU cores, minutes), tiny-flow (to be distilled), small or base.
+        preset: Size: nano or tiny (2 CPU cores, minutes), tiny-flow (to be distilled), small or base.
         seed: Seed of weights and batches.
         init: A world model to start from.
         overwrite: Replace a finished world model in OUT.

@@ -146,13 +146,13 @@ class DemoConfig:
 
     task: str = "wmenv/InvertedPendulum-v0"
     obs: Literal["frames", "state"] = "frames"
-    preset: str = "tiny"
+    preset: str = "nano"
     behaviour: str = "explore"
-    rounds: int = 3
-    policies: int = 4
+    rounds: int = 4
+    policies: int = 3
     record_steps: int = 12_000
     heldout_steps: int = 3_000
-    imagine_steps: int = 240_000
+    imagine_steps: int = 180_000
     align_updates: int = 20
     episodes: int = 50
     seed: int = 0

@@ -38,7 +38,6 @@ MARKER = ".wmenv-demo"
 HORIZON = 50
 ROUND_EPISODES = 10
 ALIGN_STARTS = 16  # dreams of a round that begin differently
-ALIGN_RATE = 5e-4  # at the default for small networks the guards took both looks back (docs/alignment.md)
 
 
 class Stages:
@@ -188,7 +187,7 @@ def _align(config: DemoConfig, out: Path, progress: bool) -> dict[str, Any] | No
     """What physics says of the model's dreams, before and after a copy was tuned by it; or why it says nothing."""
     if not config.align_updates:
         return None
-    settings = AlignConfig(updates=config.align_updates, starts=ALIGN_STARTS, learning_rate=ALIGN_RATE)
+    settings = AlignConfig(updates=config.align_updates, starts=ALIGN_STARTS)
     about = {"updates": config.align_updates}
     try:
         with progress_bar("align", "rounds", wanted=progress) as show:
@@ -294,7 +293,7 @@ def _commands(config: DemoConfig, ppo: ImagineConfig, out: Path) -> list[str]:
     seed, options = f" --seed {config.seed}" if config.seed else "", command_options(ppo)
     align = [
         f"wmenv align {out}/model --data {out}/data --updates {config.align_updates} --starts {ALIGN_STARTS} "
-        f"--learning-rate {ALIGN_RATE} --out {out}/aligned{seed}"
+        f"--out {out}/aligned{seed}"
     ][: config.align_updates]
     if config.rounds > 1 or config.policies > 1:
         each = f"--record-steps {config.each_record_steps} --imagine-steps {config.each_imagine_steps}"

@@ -34,7 +34,7 @@ from agents.rows import read_rows
 from benchmarks.common import FOLDER, append_result
 from physics.worlds.data import DATA_WORLD
 from wmenv import EpisodeStore, WorldModel
-from wmenv.presets import PRESETS
+from wmenv.presets import PRESETS, Preset
 from wmenv.train import train
 
 RESULTS = FOLDER.parent / "results" / "rlpf" / "rlpf.jsonl"
@@ -53,6 +53,10 @@ class Study:
         behaviour: What acts in the recording.
         imagine_steps: Dreamed by PPO in each tuned model.
         horizon: Steps after which its dreams are truncated.
+        obs: "state" or "frames".
+        preset: Sizes of the model.
+        updates: Rounds of every method.
+        whole: Frames of a dream that is judged as a clip, by the methods that judge so: fewer where episodes are short.
     """
 
     task: str
@@ -60,31 +64,50 @@ class Study:
     behaviour: str
     imagine_steps: int
     horizon: int
+    obs: str = "state"
+    preset: Preset = SMALL
+    updates: int = 240
+    whole: int = 24
 
 
 STUDIES = (
     Study(task="wmenv/Reacher-v0", record_steps=2_000, behaviour="explore", imagine_steps=150_000, horizon=50),
     Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
     Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
+    Study(
+        task="wmenv/InvertedPendulum-v0",
+        record_steps=3_000,
+        behaviour="explore",
+        imagine_steps=60_000,
+        horizon=100,
+        obs="frames",
+        preset=PRESETS["nano"],
+        updates=60,
+        whole=8,
+    ),
 )
-UPDATES = 240
+FRAMES_A_ROUND = 512  # that are judged, about, by every method
 DRIVEN = {"recorded_share": 0.25, "random_share": 0.25, "policy_share": 0.5}  # by the policy of the untuned dream
-WHOLE = {
-    **DRIVEN,
-    "lead": 0,
-    "frames": 24,
-    "updates": UPDATES,
-}  # judged as clips: about as many frames a round as `rlpf` has
-ARMS: dict[str, AlignConfig | None] = {
-    "none": None,
-    "rlpf": AlignConfig(updates=UPDATES, **DRIVEN),
-    "supervised": AlignConfig(method="supervised", updates=UPDATES, minibatches=8),  # in the time of a round of `rlpf`
-    "filter": AlignConfig(method="filter", starts=21, group=1, minibatches=4, real_weight=1.0, **WHOLE),
-    "binary": AlignConfig(method="binary", starts=10, group=2, gamma=0.9, **WHOLE),
-    "grpo": AlignConfig(method="grpo", starts=3, group=8, **WHOLE),
-    "random": AlignConfig(method="random", updates=UPDATES, **DRIVEN),
-    "dpo": AlignConfig(method="dpo", updates=UPDATES, **DRIVEN),
-}
+
+
+def settings(study: Study) -> dict[str, AlignConfig | None]:
+    """Of each method."""
+    updates = {"updates": study.updates}
+    clips = FRAMES_A_ROUND // study.whole
+    whole = {**DRIVEN, **updates, "lead": 0, "frames": study.whole}
+    return {
+        "none": None,
+        "rlpf": AlignConfig(**updates, **DRIVEN),
+        "supervised": AlignConfig(method="supervised", **updates, minibatches=8),  # in the time of a round of `rlpf`
+        "filter": AlignConfig(method="filter", starts=clips, group=1, minibatches=4, real_weight=1.0, **whole),
+        "binary": AlignConfig(method="binary", starts=clips // 2, group=2, gamma=0.9, **whole),
+        "grpo": AlignConfig(method="grpo", starts=round(clips / 8), group=8, **whole),
+        "random": AlignConfig(method="random", **updates, **DRIVEN),
+        "dpo": AlignConfig(method="dpo", **updates, **DRIVEN),
+    }
+
+
+METHODS = tuple(settings(STUDIES[0]))
 
 
 def finished(path: Path = RESULTS) -> set[tuple[str, int, str]]:
@@ -100,10 +123,10 @@ def base(study: Study, seed: int) -> tuple[WorldModel, Path]:
     if not (folder / "recorded").exists():
         shutil.rmtree(data, ignore_errors=True)  # of a recording that was killed
         world = DATA_WORLD.to_dict()
-        record(study.task, study.record_steps, study.behaviour, data, obs="state", seed=100 * seed, world=world)
+        record(study.task, study.record_steps, study.behaviour, data, obs=study.obs, seed=100 * seed, world=world)
         (folder / "recorded").touch()
     if not (model / "config.json").exists() or (model / "training").exists():
-        train(data, model, preset=SMALL, seed=seed)
+        train(data, model, preset=study.preset, seed=seed)
     return WorldModel.from_pretrained(model), data
 
 
@@ -123,16 +146,17 @@ class Bench:
         real = RealData.of(self.given, episodes)
         worlds = centred_worlds(study.task, real.episodes, AlignConfig())
         self.examiner = Examiner(self.given, episodes, worlds)
+        self.settings = settings(study)
         self.verifiers = {
             frames: rewarding_verifier(self.given, real, worlds, AlignConfig(frames=frames))
-            for frames in {arm.frames for arm in ARMS.values() if arm is not None}
+            for frames in {config.frames for config in self.settings.values() if config is not None}
         }
         self.anchor = self.examiner.anchor()
         self.worlds = [world.to_dict() for world in worlds]
 
     def run(self, arm: str) -> None:
         """One method from the base model to its row."""
-        begun, study, config, folder = time.monotonic(), self.study, ARMS[arm], self.folder / arm
+        begun, study, config, folder = time.monotonic(), self.study, self.settings[arm], self.folder / arm
         model, clips = self.given, 0
         if config is not None:
             verifier = self.verifiers[config.frames]
@@ -172,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tasks = [study.task for study in STUDIES]
     parser.add_argument("--tasks", nargs="*", default=tasks, choices=tasks, help="ids to run")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="seeds to run")
-    parser.add_argument("--methods", nargs="*", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     parser.add_argument("--threads", type=int, default=None, help="torch threads")
     options = parser.parse_args(arguments)
     if options.threads:

@@ -53,13 +53,19 @@ def load(path: Path) -> list[Row]:
 def table(rows: Sequence[Row]) -> list[list[str]]:
     """Header and lines: one a task and method."""
     lines = [["task", "seeds", "method", *COLUMNS]]
-    for task in sorted({row["task"] for row in rows}):
+    for task in sorted({_name(row) for row in rows}):
         for arm in ORDER:
-            group = [row for row in rows if row["task"] == task and row["arm"] == arm]
+            group = [row for row in rows if _name(row) == task and row["arm"] == arm]
             if group:
                 cells = [_interval([column(row) for row in group]) for column in COLUMNS.values()]
-                lines.append([task.removeprefix("wmenv/"), str(len(group)), SAYS[arm], *cells])
+                lines.append([task, str(len(group)), SAYS[arm], *cells])
     return lines
+
+
+def _name(row: Row) -> str:
+    """The task, and what is seen of it if that is not its state."""
+    frames = row["study"].get("obs") == "frames"  # rows of the first study do not tell: they are of states
+    return row["task"].removeprefix("wmenv/") + (", frames" if frames else "")
 
 
 def _interval(values: Sequence[float]) -> str:

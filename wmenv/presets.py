@@ -1,5 +1,6 @@
-"""Sizes and step counts by name: `tiny` for two CPU cores, `small` for an hour or a GPU, `base` for a GPU.
+"""Sizes and step counts by name: `nano`, `tiny` for two CPU cores, `small` for an hour or a GPU, `base` for a GPU.
 
+`nano` is what `wmenv demo` trains in minutes on cores without bfloat16 units, for tasks as simple as the pendulum.
 `tiny-flow` is `tiny` at all noise levels: it dreams in eight steps and teaches models that dream in one or two.
 """
 
@@ -106,6 +107,9 @@ PRESETS = {
         full_noise=0.6, context_noise=0.3, free_context=0.05, own_frames=0, starts=4096,
     ),
 }  # fmt: skip
+PRESETS["nano"] = replace(
+    PRESETS["tiny"], vae_width=24, vae_frames=3, vae_steps=700, width=128, heads=2, rows=32, steps=800
+)
 PRESETS["tiny-flow"] = replace(PRESETS["tiny"], denoise_steps=8, full_noise=0.1, own_frames=0, steps=2000)
 """`tiny` lays a whole frame in one wide token. HalfCheetah from state, 20,000 steps, one core: one token of width 192
 had a one-step error of .108 spreads after 144 s, four tokens of width 96 one of .134 after 110 s and .104 after 303 s.

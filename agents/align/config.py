@@ -34,7 +34,8 @@ class AlignConfig:
         epochs, minibatches: Passes over a round's dreams, and parts that each is cut into. With one step a round
             more rounds fit into as many dreams, which taught Reacher more (docs/alignment.md).
         learning_rate: Of the generator at the start, for a model that errs by one usual change of a latent; in
-            proportion to the given model's error, and falling linearly to 0.
+            proportion to the given model's error, less for networks larger than the study's (see optimizer.py), and
+            falling linearly to 0.
         critic_rate: Of the critic and of the noise's size.
         gamma: Discount per frame.
         trace: Lambda of generalised advantage estimation.

@@ -27,6 +27,7 @@ from .critic import Critic
 from .dreams import Dreams, retrace
 from .explorer import explorer
 from .grading import Grades
+from .optimizer import generator_optimizer
 from .real_data import RealData
 
 
@@ -65,15 +66,7 @@ class PolicyGradient:
         self.noise, self.critic, self.needs_dreams = noise, critic, True
         self.reference = copy.deepcopy(model).requires_grad_(False)
         self.used = used_numbers(model)
-        model.dynamics.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": list(model.dynamics.parameters()), "lr": config.learning_rate * error},
-                {"params": [*noise.parameters(), *critic.parameters()], "lr": config.critic_rate},
-            ],
-            betas=(0.9, 0.95),
-            weight_decay=0.0,
-        )
+        self.optimizer = generator_optimizer(model, config, error, [*noise.parameters(), *critic.parameters()])
 
     def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:
         """One round of learning; returns its numbers."""

@@ -29,6 +29,7 @@ from .config import AlignConfig
 from .dreams import Dreams, retrace
 from .explorer import explorer
 from .grading import Grades
+from .optimizer import generator_optimizer
 from .policy_gradient import used_numbers
 from .real_data import RealData
 
@@ -68,10 +69,7 @@ class Preferences:
         self.module = nn.ModuleDict({"dynamics": model.dynamics, "noise": self.noise}).to(model.device)
         self.reference = copy.deepcopy(model).requires_grad_(False)
         self.used = used_numbers(model)
-        model.dynamics.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(
-            model.dynamics.parameters(), lr=config.learning_rate * error, betas=(0.9, 0.95), weight_decay=0.0
-        )
+        self.optimizer = generator_optimizer(model, config, error)
 
     def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:
         """One round of learning; without a pair it learns from real data alone."""

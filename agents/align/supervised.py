@@ -16,6 +16,7 @@ from .chain import Still
 from .config import AlignConfig
 from .dreams import Dreams
 from .grading import Grades
+from .optimizer import generator_optimizer
 from .real_data import RealData
 
 
@@ -33,11 +34,7 @@ class Supervised:
         self.noise = Still()  # what an exploring dream strays by is nothing to learn
         self.needs_dreams = config.method == "filter"
         self.module = nn.ModuleDict({"dynamics": model.dynamics})
-        error = math.sqrt(real.kept_loss(model))
-        model.dynamics.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(
-            model.dynamics.parameters(), lr=config.learning_rate * error, betas=(0.9, 0.95), weight_decay=0.0
-        )
+        self.optimizer = generator_optimizer(model, config, math.sqrt(real.kept_loss(model)))
 
     def update(self, dreams: Dreams | None, grades: Grades | None, generator: torch.Generator) -> dict[str, float]:
         """One round of learning; without dreams it is on real data alone."""

@@ -84,7 +84,9 @@ def run_stage(
     """
     parameters = [p for p in stage.module.parameters() if p.requires_grad]
     device = parameters[0].device
-    optimizer = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.9, 0.95), weight_decay=0.01)
+    # in one pass over each tensor; on a GPU the step counter of a checkpoint would have to be there, too
+    fused = device.type == "cpu"
+    optimizer = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.9, 0.95), weight_decay=0.01, fused=fused)
     autocast = stage.autocast and multiplies_bfloat16(device)
     start = _restore(stage, optimizer, parameters, folder, identity)
     saved = shown = time.monotonic()
