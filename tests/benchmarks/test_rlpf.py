@@ -34,8 +34,8 @@ def test_the_same_task_from_frames_and_from_states_has_lines_of_its_own() -> Non
     row |= {"real_return": {"mean": 1.0}, "dreamed_return": {"mean": 3.0}}
     header, felt, seen = table([row, row | {"study": {"obs": "frames"}}])
     assert len(header) == len(felt) == len(COLUMNS) + 3
-    assert [line[:3] for line in (seen, felt)] == [
+    assert [line[:3] for line in (felt, seen)] == [
         ["Mass-v0", "1", SAYS["none"]],
         ["Mass-v0, frames", "1", SAYS["none"]],
     ]
-    assert felt[3:] == ["50", "40", "20", "30", "0.1", "1", "1", "0.2", "1", "2"]
+    assert felt[3:] == seen[3:] == ["50", "40", "20", "30", "0.1", "1", "1", "0.2", "1", "2"]
