@@ -108,13 +108,17 @@ PRESETS = {
     ),
 }  # fmt: skip
 PRESETS["nano"] = replace(
-    PRESETS["tiny"], vae_width=24, vae_frames=3, vae_steps=700, width=128, heads=2, rows=32, steps=800
+    PRESETS["tiny"], vae_width=24, vae_frames=3, vae_steps=600, width=128, heads=2, rows=32, steps=700
 )
 PRESETS["tiny-flow"] = replace(PRESETS["tiny"], denoise_steps=8, full_noise=0.1, own_frames=0, steps=2000)
 """`tiny` lays a whole frame in one wide token. HalfCheetah from state, 20,000 steps, one core: one token of width 192
 had a one-step error of .108 spreads after 144 s, four tokens of width 96 one of .134 after 110 s and .104 after 303 s.
 It always samples in one step, hence the full noise; context noise of up to .3 had cost a sixth of the precision.
-These are single trials."""
+These are single trials.
+
+`nano` has 1.0 instead of 2.2 million weights in its dynamics. On the pendulum, from 12,000 frames, a probe read the pole
+from its latents to 1.1 mrad and from those of `tiny` to 1.3, the cart to 5.5 and 4.4 mm; a step erred by .071 and .066
+(one training each, that of `nano` with 1,000 steps of each stage)."""
 
 
 def preset_named(name: str) -> Preset:
