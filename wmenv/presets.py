@@ -116,7 +116,7 @@ had a one-step error of .108 spreads after 144 s, four tokens of width 96 one of
 It always samples in one step, hence the full noise; context noise of up to .3 had cost a sixth of the precision.
 These are single trials.
 
-`nano` has 1.0 instead of 2.2 million weights in its dynamics. On the pendulum, from 12,000 frames, a probe read the pole
+`nano` has 1.0 instead of 2.2 million weights in its dynamics. On the pendulum, of 12,000 frames, a probe read the pole
 from its latents to 1.1 mrad and from those of `tiny` to 1.3, the cart to 5.5 and 4.4 mm; a step erred by .071 and .066
 (one training each, that of `nano` with 1,000 steps of each stage)."""
 
