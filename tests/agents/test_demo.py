@@ -119,7 +119,7 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(run, tmp_path):
 
 
 def test_a_demo_of_too_few_steps_is_refused():
-    with pytest.raises(InputError, match="record_steps: expected at least 256 for 3 rounds and 4 policies, got 99"):
+    with pytest.raises(InputError, match="record_steps: expected at least 240 for 4 rounds and 3 policies, got 99"):
         DemoConfig(record_steps=99)
-    with pytest.raises(InputError, match="imagine_steps: expected at least 12 for 3 rounds and 4 policies, got 11"):
+    with pytest.raises(InputError, match="imagine_steps: expected at least 12 for 4 rounds and 3 policies, got 11"):
         DemoConfig(imagine_steps=11)
