@@ -216,7 +216,7 @@ def test_a_preset_out_of_range_is_named_as_it_is_made(changes: dict, says: str):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"preset": "huge"}, "preset: expected one of tiny, small, base, tiny-flow, got 'huge'"),
+        ({"preset": "huge"}, "preset: expected one of tiny, small, base, nano, tiny-flow, got 'huge'"),
         ({"modality": "sound"}, "modality: expected 'frames' or 'state', got 'sound'"),
         ({"modality": "frames"}, "modality: expected 'state' for a data set without frames"),
         ({"device": "tpu"}, "device: expected 'cpu', 'cuda' or 'auto', got 'tpu'"),

@@ -179,7 +179,9 @@ def _restore(
     for i, parameter in enumerate(parameters):
         own = {n.split(".", 2)[2]: t for n, t in tensors.items() if n.startswith(f"optimizer.{i}.")}
         if own:
-            # moments live beside their parameter, the step counter on the CPU
-            optimizer.state[parameter] = {n: t if n == "step" else t.to(parameter.device) for n, t in own.items()}
+            # moments live beside their parameter and laid out as it is: a fused step pairs numbers by where they lie
+            optimizer.state[parameter] = {
+                n: t if n == "step" else torch.empty_like(parameter).copy_(t) for n, t in own.items()
+            }
     stage.done = done
     return stage.done
