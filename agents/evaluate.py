@@ -129,7 +129,8 @@ def evaluate(
             model reads it through `Policy.reading`.
         episodes: How many.
         seed: Episode i begins with seed + i. Training uses small seeds; the default keeps clear of them.
-        num_envs: Real environments that run together; the result does not depend on it for a deterministic policy.
+        num_envs: Real environments that run together; the result of a deterministic policy depends on it by rounding
+            alone, which unstable tasks enlarge.
         world: A `physics.World` for the real task, or None for the nominal one.
         horizon: Dreamed steps at most; None for the task's own limit.
         deterministic: Mean actions if True, else samples.

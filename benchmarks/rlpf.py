@@ -98,7 +98,7 @@ def settings(study: Study) -> dict[str, AlignConfig | None]:
     return {
         "none": None,
         "rlpf": AlignConfig(**updates, **DRIVEN),
-        "supervised": AlignConfig(method="supervised", **updates, minibatches=8),  # in the time of a round of `rlpf`
+        "supervised": AlignConfig(method="supervised", **updates, minibatches=8),  # from states: in the time of `rlpf`
         "filter": AlignConfig(method="filter", starts=clips, group=1, minibatches=4, real_weight=1.0, **whole),
         "binary": AlignConfig(method="binary", starts=clips // 2, group=2, gamma=0.9, **whole),
         "grpo": AlignConfig(method="grpo", starts=round(clips / 8), group=8, **whole),

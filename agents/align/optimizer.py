@@ -17,7 +17,7 @@ LARGEST_AT_FULL_RATE = 400_000  # up to which a network learns at the configured
 def generator_optimizer(
     model: WorldModel, config: AlignConfig, error: float, others: Iterable[nn.Parameter] = ()
 ) -> torch.optim.Optimizer:
-    """AdamW over the model's dynamics, and over `others` at the critic's rate.
+    """AdamW over the model's dynamics, which from now on can be learned, and over `others` at the critic's rate.
 
     The rate is in proportion to the model's `error`, in usual changes of a latent, and falls with its number of
     weights: Adam moves each of them equally far, whatever the gradient, so that the more there are, the farther the

@@ -84,7 +84,7 @@ def run_stage(
     """
     parameters = [p for p in stage.module.parameters() if p.requires_grad]
     device = parameters[0].device
-    # in one pass over each tensor; on a GPU the step counter of a checkpoint would have to be there, too
+    # fused: one pass over each tensor; on a GPU that asks for the step counter there, which checkpoints keep on the CPU
     fused = device.type == "cpu"
     optimizer = torch.optim.AdamW(parameters, lr=stage.rate, betas=(0.9, 0.95), weight_decay=0.01, fused=fused)
     autocast = stage.autocast and multiplies_bfloat16(device)
