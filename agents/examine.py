@@ -16,7 +16,7 @@ import torch
 
 import physics
 from physics.worlds.judge import judge as judging_world
-from wmenv import Episode, WorldModel, metrics, train
+from wmenv import Episode, WorldModel, metrics
 
 from .align.dreams import Dreams, dream
 from .align.drivers import Mixture, Random, Recorded
@@ -41,9 +41,8 @@ class Examiner:
 
     def __init__(self, model: WorldModel, episodes: Sequence[Episode], worlds: Sequence[physics.World]) -> None:
         self._real = RealData.of(model, episodes)
-        self._learned, self._kept = train.parted(episodes)
         before = shown_before(model)
-        self._frames = longest_clips(self._learned, before + FRAMES, before + 1) - before
+        self._frames = longest_clips(self._real.episodes, before + FRAMES, before + 1) - before
         seen = seen_clips(model, self._real, self._frames)
         self._graders = {
             name: Grader.of(model, calibrated(model, seen, around, noise=NOISE))
@@ -72,7 +71,7 @@ class Examiner:
         whole = [clip for part in read if part.frames == self._frames for clip in part.clips]
         found["phys_err_mm"] = float(physics.phys_err(whole).mean()) if whole else None  # of dreams that did not end
         found["gap"] = found["V"]["plausible"] - found["J"]["plausible"]
-        errors = metrics.horizon_error(model, self._kept, self._learned, horizon=HORIZON, forecast=False)
+        errors = metrics.horizon_error(model, self._real.kept, self._real.learned, horizon=HORIZON, forecast=False)
         found["horizon"] = {name: errors[name] for name in ("horizons", "one_dream", "clips")}
         return found
 

@@ -13,12 +13,14 @@ cores.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -111,9 +113,22 @@ METHODS = tuple(settings(STUDIES[0]))
 
 
 def finished(path: Path = RESULTS) -> set[tuple[str, int, str]]:
-    """The (task, seed, method) that have their row."""
-    rows = read_rows(path)
-    return {(row["task"], row["seed"], row["arm"]) for row in rows}
+    """The (task, seed, method) that have their row; one that was run with other settings does not count."""
+    known = {study.task: study for study in STUDIES}
+    found = set()
+    for row in read_rows(path):
+        study, arm = known.get(row["task"]), row["arm"]
+        if study and _told(row["study"], study) and _told(row["config"], settings(study).get(arm)):
+            found.add((row["task"], row["seed"], arm))
+    return found
+
+
+def _told(told: dict[str, Any] | None, wanted: Any) -> bool:
+    """Whether what a row says is `wanted`; what is younger than the row it cannot say."""
+    if told is None or wanted is None:
+        return told is wanted
+    now = json.loads(json.dumps(asdict(wanted)))
+    return all(now.get(name) == value for name, value in told.items())
 
 
 def base(study: Study, seed: int) -> tuple[WorldModel, Path]:

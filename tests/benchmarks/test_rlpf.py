@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.rlpf import FRAMES_A_ROUND, METHODS, STUDIES, Study, settings
+from benchmarks.rlpf import FRAMES_A_ROUND, METHODS, STUDIES, Study, finished, settings
 from benchmarks.rlpf_table import COLUMNS, ORDER, SAYS, table
 
 
@@ -39,3 +42,19 @@ def test_the_same_task_from_frames_and_from_states_has_lines_of_its_own() -> Non
         ["Mass-v0, frames", "1", SAYS["none"]],
     ]
     assert felt[3:] == seen[3:] == ["50", "40", "20", "30", "0.1", "1", "1", "0.2", "1", "2"]
+
+
+def test_a_row_of_other_settings_is_run_again(tmp_path: Path) -> None:
+    study, path = STUDIES[0], tmp_path / "rows.jsonl"
+    config = settings(study)["rlpf"]
+    assert config is not None
+    same = {"task": study.task, "seed": 0, "arm": "rlpf", "study": asdict(study), "config": asdict(config)}
+    without = same | {"seed": 1, "arm": "none", "config": None}
+    older = same | {"seed": 2, "study": {"task": study.task}}  # from before there were other sizes
+    longer = same | {"seed": 3, "config": asdict(config) | {"updates": config.updates + 1}}
+    larger = same | {"seed": 4, "study": asdict(study) | {"record_steps": study.record_steps + 1}}
+    elsewhere = same | {"seed": 5, "task": "wmenv/Mass-v0"}
+    unknown = same | {"seed": 6, "arm": "magic"}
+    rows = (same, without, older, longer, larger, elsewhere, unknown)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert finished(path) == {(study.task, 0, "rlpf"), (study.task, 1, "none"), (study.task, 2, "rlpf")}

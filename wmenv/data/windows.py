@@ -57,6 +57,10 @@ class LatentEpisodes:
             length=length,
         )
 
+    def __len__(self) -> int:
+        """E."""
+        return len(self.length)
+
     def sample(self, rows: int, frames: int, generator: torch.Generator) -> Clip:
         """`rows` clips of `frames` frames, drawn evenly from all that hold a transition.
 

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..data.windows import Clip
+from ..data.windows import Clip, LatentEpisodes
 from ..ranges import check_whole
 from ..tokenizers import StateTokenizer
-from ..training.dynamics_stage import encode_episodes
-from .episodes import check_episodes
+from .episodes import as_latents, check_episodes
 
 if TYPE_CHECKING:
     from ..data import Episode
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 @torch.no_grad()
 def energy_by_horizon(
     model: WorldModel,
-    held_out: Sequence[Episode],
+    held_out: Sequence[Episode] | LatentEpisodes,
     *,
     horizon: int = 16,
     clips: int = 256,
@@ -44,7 +43,7 @@ def energy_by_horizon(
 
     Args:
         model: the world model; makes as many denoising steps as its config says.
-        held_out: episodes that it was not trained on.
+        held_out: episodes that it was not trained on, or their latents.
         horizon: F, steps that are measured, fewer where no held-out episode is so long.
         clips: B at most.
         dreams: M, at least 2.
@@ -61,7 +60,7 @@ def energy_by_horizon(
     check_episodes(held_out=held_out)
     for name, value, least in (("horizon", horizon, 1), ("clips", clips, 1), ("dreams", dreams, 2)):
         check_whole(name, value, least)
-    data = encode_episodes(model, list(held_out))
+    data = as_latents(model, held_out)
     generator = torch.Generator().manual_seed(seed)
     context, steps = model.context, data.length - 1
     horizon = min(horizon, int(steps.max()))

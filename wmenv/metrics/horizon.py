@@ -23,8 +23,7 @@ from torch import Tensor
 from ..data.windows import Clip, LatentEpisodes
 from ..ranges import check_whole
 from ..tokenizers import StateTokenizer
-from ..training.dynamics_stage import encode_episodes
-from .episodes import check_episodes
+from .episodes import as_latents, check_episodes
 from .linear import fit_linear
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ FAINT = 1e-6  # where every dream has ended, they count alike
 @torch.no_grad()
 def horizon_error(
     model: WorldModel,
-    held_out: Sequence[Episode],
-    training: Sequence[Episode],
+    held_out: Sequence[Episode] | LatentEpisodes,
+    training: Sequence[Episode] | LatentEpisodes,
     *,
     horizon: int = 50,
     seed: int = 0,
@@ -50,8 +49,8 @@ def horizon_error(
 
     Args:
         model: the world model.
-        held_out: episodes that it was not trained on.
-        training: episodes that the linear model is fitted to (the world model's own).
+        held_out: episodes that it was not trained on, or their latents (`wmenv.training.encode_episodes`).
+        training: those that the linear model is fitted to (the world model's own), or their latents.
         horizon: last step that is measured.
         seed: of the dreams' noise and the choice of clips.
         forecast: measure the average of many dreams too, which takes E times as long as all the rest.
@@ -67,7 +66,7 @@ def horizon_error(
     """
     check_episodes(held_out=held_out, training=training)
     check_whole("horizon", horizon, 1)
-    data = encode_episodes(model, list(held_out))
+    data = as_latents(model, held_out)
     generator = torch.Generator().manual_seed(seed)
     context = model.context
     steps = data.length - 1
@@ -79,7 +78,7 @@ def horizon_error(
     chosen = torch.cat((order[long], order[~long]))[:MAX_CLIPS]  # clips that reach the end come first
     clip = data.cut(episode[chosen], begin[chosen] - context + 1, context + horizon)
     spread = _used(model, data.latent).std(0).square().sum()
-    learned = encode_episodes(model, list(training))
+    learned = as_latents(model, training)
     guesses = {"one_dream": _dream(model, clip, context, generator)[0]}
     if forecast:
         starts = _spread_starts(clip, context, _step_error(model, learned, generator), generator)

@@ -163,3 +163,12 @@ def test_what_cannot_be_measured_is_named(monkeypatch: pytest.MonkeyPatch):
         horizon_error(model, some, [])
     with pytest.raises(InputError, match="horizon: expected an integer >= 1, got 0"):
         horizon_error(model, some, some, horizon=0)
+
+
+def test_latents_that_were_encoded_before_give_the_same_errors_as_their_episodes():
+    model = make_model(num_starts=5)
+    held_out, learned = mass_episodes(4, 100), mass_episodes(6)
+    held_latents, learned_latents = (encode_episodes(model, part) for part in (held_out, learned))
+    assert horizon_error(model, held_latents, learned_latents, horizon=5) == horizon_error(
+        model, held_out, learned, horizon=5
+    )
