@@ -1,4 +1,4 @@
-"""Several policies of one round of the loop: heats and a final in the recording that comes next, and the best goes on.
+"""The policies of a round of the loop meet the one they began from in the recording that comes next; the best goes on.
 
 Where PPO ends in a dream is partly luck, which no dream shows: from one policy, in one model, five seeds led to agents
 that balance the pendulum for 946, 421, 264, 270 and 108 real steps (docs/design.md, Known limits). Reality tells them
@@ -30,9 +30,10 @@ Part = tuple[int, int]
 class Contest:
     """One round's candidates: half of the recording are heats of the new ones, half a final of two.
 
-    In the final the best of the new meets the policy of the round before; in the first round there is none, and the
-    two best of the new meet. A policy's worth is the return that its recording foretells, see `foretold_returns`. What
-    it recorded in earlier rounds counts too, so that one lucky stretch does not replace what has proved itself.
+    In the final the best of the new, or the only one, meets the policy of the round before; in the first round there is
+    none, and the two best of the new meet. An only one has nobody to meet there and does not record yet. A policy's
+    worth is the return that its recording foretells, see `foretold_returns`. What it recorded in earlier rounds counts
+    too, so that one lucky stretch does not replace what has proved itself.
 
     Attributes:
         here: The round's folder; gets `policy-0`, `policy-1`, ..., `policy`, and a row in `candidates.jsonl` for each
@@ -56,6 +57,11 @@ class Contest:
         """Holds heats and final, and copies the best to `here / "policy"`; a killed contest goes on where it was."""
         self._rows = read_rows(self.here / LOG_NAME)
         names = [f"policy-{k}" for k in range(self.count)]
+        kept = self._hold(names) if self.before or self.count > 1 else self._walk_over(names[0])
+        shutil.copytree(self._folder(kept), self.here / "policy", dirs_exist_ok=True)
+        return Policy.load(self.here / "policy")
+
+    def _hold(self, names: Sequence[str]) -> str:
         for k, name in enumerate(names):
             if len(self._rows) <= k:
                 self.imagine(k, self.here / name)
@@ -70,8 +76,13 @@ class Contest:
         if len(self._rows) == self.count + 2:
             end = {"kept": kept, "first_episode": EpisodeStore.open(self.data).num_episodes}
             self._log(end | {"episodes": self._parts(kept)})
-        shutil.copytree(self._folder(kept), self.here / "policy", dirs_exist_ok=True)
-        return Policy.load(self.here / "policy")
+        return kept
+
+    def _walk_over(self, name: str) -> str:
+        if not self._rows:
+            self.imagine(0, self.here / name)
+            self._log({"kept": name, "first_episode": EpisodeStore.open(self.data).num_episodes, "episodes": []})
+        return name
 
     def _stretch(self, index: int, name: str, share: float) -> None:
         if len(self._rows) <= index:
@@ -96,7 +107,9 @@ class Contest:
         """The episodes that a policy has recorded, in this round and in those before."""
         own = [self._part(i) for i, row in enumerate(self._rows) if row.get("policy") == name]
         if name == BEFORE and self.before:
-            earlier = read_rows(self.before / LOG_NAME)[-1:]  # none if that round dreamed one policy
+            earlier = read_rows(self.before / LOG_NAME)[-1:]  # none if that round is of a loop without contests
+            since = [(row["first_episode"], self._rows[0]["first_episode"]) for row in earlier]
+            own = [part for part in since if part[0] < part[1]] + own
             return [tuple(part) for row in earlier for part in row["episodes"]] + own
         return own
 

@@ -166,8 +166,10 @@ class DemoConfig:
         for name in ("rounds", "policies", "record_steps", "heldout_steps", "imagine_steps", "episodes"):
             ranges.check_whole(name, getattr(self, name), 2 if name == "heldout_steps" else 1)
         ranges.check_whole("align_updates", self.align_updates, 0)
-        each = LEAST_SHARE * self.policies if self.policies > 1 else 1
-        least = {"record_steps": self.num_recordings * each, "imagine_steps": self.rounds * self.policies}
+        least = {
+            "record_steps": self.num_recordings * self.policies * LEAST_SHARE,
+            "imagine_steps": self.rounds * self.policies,
+        }
         for name, steps in least.items():
             if getattr(self, name) < steps:
                 whose = f"{self.rounds} rounds and {self.policies} policies"
@@ -175,8 +177,8 @@ class DemoConfig:
 
     @property
     def num_recordings(self) -> int:
-        """One for each round; several policies are also recorded after the last."""
-        return self.rounds + (self.policies > 1)
+        """One for each round, and one after the last where there is somebody to choose between."""
+        return self.rounds + (self.rounds > 1 or self.policies > 1)
 
     @property
     def each_record_steps(self) -> int:

@@ -1,4 +1,4 @@
-"""Dyna: record with the policy so far, learn the world anew, dream on; again and again."""
+"""Dyna: record with the policies so far, learn the world anew, dream on from the best; again and again."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def loop(
         task: Id of the real task.
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
-        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by the last policy and noise.
+        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by policies and noise.
         imagine_steps: Steps dreamed in each, by each policy.
-        policies: How many are dreamed in each round, from as many seeds. Several share the next recording, and the best
-            there, or the one from which they began, goes on (see candidates.py); so the last round, too, is followed by
-            a recording, which only chooses.
+        policies: How many are dreamed in each round, from as many seeds. They share the next recording with the one
+            from which they began, and the best there goes on (see candidates.py); so the last round, too, is followed
+            by a recording, which only chooses, unless its one policy is the first.
         obs: "frames" or "state".
         preset: Size of the world model.
         behaviour: What acts in round 0: "random", "random:N", "explore" or "zero".
@@ -168,8 +168,8 @@ def check_plan(
         if behaviour.partition(":")[0] != "random":
             raise InputError(f"behaviour: expected random, random:N, explore or zero, got {behaviour!r}")
         parse_repeat(behaviour)
-    if policies > 1 and record_steps < policies * LEAST_SHARE:
-        least = f"at least {policies * LEAST_SHARE} for {policies} policies to share"
+    if record_steps < policies * LEAST_SHARE:
+        least = f"at least {policies * LEAST_SHARE} for {policies} a round to share"
         raise InputError(f"record_steps: expected {least}, got {record_steps}")
     config = config or ImagineConfig()
     device.named_device(config.device)
@@ -213,30 +213,26 @@ class _Sitting:
         here, before = round_folder(self.out, number), round_folder(self.out, number - 1)
         check_begun(here, self.policies)
         if number:
-            self._record(number, self.record_steps * (number + 1), before / "policy", "its own")
+            self._record_share(number - 1, 1.0, before / "policy", "policy-0")  # nothing, unless it had nobody to meet
         else:
             self._record(number, self.record_steps, self.behaviour, self.behaviour)
         model = self._model(number, before / "model" if number else None, here / "model")
         init = before / "policy" if number else None
-        if self.policies == 1:
-            policy = self._dream(number, model, init, here / "policy")
-            had = EpisodeStore.open(self.data).num_episodes
-        else:
-            policy = Contest(
-                here=here,
-                count=self.policies,
-                data=self.data,
-                imagine=lambda k, into: self._dream(number, model, init, into, candidate=k),
-                record=lambda share, actor, name: self._record_share(number, share, actor, name),
-                before=before if number else None,
-            ).run()
-            had = read_rows(here / CANDIDATES)[0]["first_episode"]
+        policy = Contest(
+            here=here,
+            count=self.policies,
+            data=self.data,
+            imagine=lambda k, into: self._dream(number, model, init, into, candidate=k),
+            record=lambda share, actor, name: self._record_share(number, share, actor, name),
+            before=before if number else None,
+        ).run()
+        had = read_rows(here / CANDIDATES)[0]["first_episode"]
         with (
             self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
             progress_bar(f"evaluate, round {number + 1}", "episodes", wanted=self.progress) as show,
         ):
             score = evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
-        new = Policy.load(here / ("policy" if self.policies == 1 else "policy-0"))
+        new = Policy.load(here / "policy-0")
         dreamed = self.policies * (new.config.steps - (Policy.load(init).config.steps if init else 0))
         return self._finish(number, had, dreamed, score, time.monotonic() - begun)
 

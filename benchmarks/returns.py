@@ -45,10 +45,10 @@ class Study:
         task: Gymnasium id.
         obs: "frames" or "state".
         rounds: of the loop.
-        record_steps: real steps of each round.
+        record_steps: real steps of each round, and after the last.
         imagine_steps: dreamed steps of each round and policy.
         horizon: steps after which a dream is truncated.
-        policies: dreamed in each round, which share the next recording; the best there goes on.
+        policies: dreamed in each round; they meet the one before in the next recording, and the best there goes on.
         behaviour: what acts in the first recording.
         starts: where dreams begin, see `ImagineConfig`.
     """
@@ -93,9 +93,23 @@ STUDIES = (
         starts="initial",
     ),
     Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100),
-    Study(task="wmenv/Hopper-v0", obs="state", rounds=8, record_steps=4_000, imagine_steps=30_000, horizon=200),
     Study(
-        task="wmenv/dmc-cheetah-run-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
+        task="wmenv/Hopper-v0",
+        obs="state",
+        rounds=12,
+        record_steps=2_000,
+        imagine_steps=16_000,
+        horizon=200,
+        behaviour="explore",
+    ),
+    Study(
+        task="wmenv/dmc-cheetah-run-v0",
+        obs="state",
+        rounds=10,
+        record_steps=2_500,
+        imagine_steps=16_000,
+        horizon=100,
+        behaviour="explore",
     ),
     Study(
         task="wmenv/dmc-walker-walk-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100

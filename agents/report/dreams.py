@@ -246,12 +246,17 @@ def curve_section(report: Mapping[str, Any]) -> str:
 
 def _rounds(report: Mapping[str, Any]) -> str:
     """What each round's policy reached on the real task."""
-    chosen = (
-        f" In each round {report['policies']} policies learned like this, from as many seeds; in the next recording "
-        "the best of them met the one from before, and the better went on: its learning is drawn."
-        if report["policies"] > 1
-        else ""
-    )
+    chosen, count = "", report["policies"]
+    if count > 1:
+        chosen = (
+            f" In each round {count} policies learned like this, from as many seeds; in the next recording "
+            "the best of them met the one from before, and the better went on: its learning is drawn."
+        )
+    elif len(report["rounds"]) > 1:
+        chosen = (
+            " Each round's policy met the one from which it began in the next recording, and the better went on: its "
+            "learning is drawn."
+        )
     if len(report["rounds"]) < 2:
         return chosen
     reached = [f"{number(done['mean'])} after {done['real_steps']:,} real steps" for done in report["rounds"]]

@@ -1,4 +1,6 @@
-"""What several policies are compared by: equal only where their recordings say so, however long they are."""
+"""What policies are compared by: equal only where their recordings say so, however long they are."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,7 +72,7 @@ def contest(tmp_path, monkeypatch):
 
     here, before = tmp_path / "round-1", tmp_path / "round-0"
     (before / "policy").mkdir(parents=True)
-    (before / "policy" / "who").write_text("the one")
+    (before / "policy" / "who").write_text("round-0 the one")
     return Contest(here=here, count=2, data=tmp_path / "data", imagine=imagine, record=record, before=before)
 
 
@@ -78,6 +80,27 @@ def test_a_round_of_several_may_follow_one_of_a_single_policy(contest, tmp_path)
     assert contest.run() == "round-1 policy-1"
     rows = read_rows(tmp_path / "round-1" / "candidates.jsonl")
     assert [row.get("policy") for row in rows] == ["policy-0", "policy-1", "before", "policy-1", None]
+
+
+@pytest.mark.parametrize(("earlier", "kept"), [(2.0, "round-0 policy-0"), (1.2, "round-1 policy-0")])
+def test_a_single_policy_meets_the_one_before(contest, tmp_path, earlier, kept):
+    """The one before records 2.0 or 1.2 a step between the rounds and 1.5 in the final, the new one 1.6."""
+    before = replace(contest, here=tmp_path / "round-0", count=1, before=None)
+    assert before.run() == "round-0 policy-0", "who has nobody to meet goes on at once"
+    assert EpisodeStore.open(tmp_path / "data").num_episodes == 1
+    store = EpisodeStore.open(tmp_path / "data")
+    store.append([_episode(40, earlier)])  # the next round's data, by the one that is to be met
+
+    def record(share, folder, name):
+        shares.append((share, name))
+        EpisodeStore.open(tmp_path / "data").append([_episode(20, {"before": 1.5, "policy-0": 1.6}[name])])
+
+    shares = []
+    assert replace(contest, count=1, record=record).run() == kept
+    assert shares == [(0.5, "policy-0"), (0.75, "before"), (1.0, "policy-0")]
+    end = read_rows(tmp_path / "round-1" / "candidates.jsonl")[-1]
+    assert end["episodes"] == ([[1, 2], [3, 4]] if kept.startswith("round-0") else [[2, 3], [4, 5]])
+    assert replace(contest, count=1, record=record).run() == kept and len(shares) == 3, "it is over"
 
 
 def test_a_round_goes_on_with_as_many_policies_as_it_was_begun_with(tmp_path):
