@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from wmenv import EpisodeStore, InputError, atomic, device, presets, ranges
 
+from .candidates import BEFORE, Contest, check_begun
 from .candidates import LOG_NAME as CANDIDATES
-from .candidates import Contest, check_begun
 from .config import LEAST_SHARE, ImagineConfig
 from .evaluate import Evaluation, evaluate
 from .imagine import check_network, check_verifiable, imagine, load_model
@@ -136,10 +136,10 @@ def loop(
         stage=stage,
     )
     finished = {row["round"] for row in read_rows(sitting.out / LOG_NAME)}
-    results = []
+    results: list[Round] = []
     for number in range(rounds):
         if number not in finished:
-            results.append(sitting.run(number))
+            results.append(sitting.run(number, results[-1].evaluation if results else None))
             if on_round:
                 on_round(results[-1])
     return results
@@ -208,7 +208,8 @@ class _Sitting:
     progress: bool
     stage: Stage
 
-    def run(self, number: int) -> Round:
+    def run(self, number: int, last: Evaluation | None) -> Round:
+        """One round; `last` is what the policy before was worth, if that is known."""
         begun = time.monotonic()
         here, before = round_folder(self.out, number), round_folder(self.out, number - 1)
         check_begun(here, self.policies)
@@ -226,12 +227,9 @@ class _Sitting:
             record=lambda share, actor, name: self._record_share(number, share, actor, name),
             before=before if number else None,
         ).run()
-        had = read_rows(here / CANDIDATES)[0]["first_episode"]
-        with (
-            self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
-            progress_bar(f"evaluate, round {number + 1}", "episodes", wanted=self.progress) as show,
-        ):
-            score = evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
+        contest = read_rows(here / CANDIDATES)
+        had, stayed = contest[0]["first_episode"], contest[-1]["kept"] == BEFORE
+        score = last if last and stayed else self._evaluate(number, policy)
         new = Policy.load(here / "policy-0")
         dreamed = self.policies * (new.config.steps - (Policy.load(init).config.steps if init else 0))
         return self._finish(number, had, dreamed, score, time.monotonic() - begun)
@@ -277,6 +275,13 @@ class _Sitting:
             progress_bar(f"imagine, round {number + 1}", wanted=self.progress) as show,
         ):
             return imagine(model, self.imagine_steps, into, config=self.config, seed=seed, init=init, progress=show)
+
+    def _evaluate(self, number: int, policy: Policy) -> Evaluation:
+        with (
+            self.stage("evaluate", f"{self.episodes} real episodes{self._turn(number)}"),
+            progress_bar(f"evaluate, round {number + 1}", "episodes", wanted=self.progress) as show,
+        ):
+            return evaluate(policy, task=self.task, episodes=self.episodes, world=self.world, progress=show)
 
     def _finish(self, number: int, had: int, dreamed: int, evaluation: Evaluation, seconds: float) -> Round:
         here, earlier = round_folder(self.out, number), read_rows(self.out / LOG_NAME)

@@ -129,6 +129,21 @@ def test_the_loop_goes_on_where_it_was(tmp_path, quick):
     assert WorldModel.from_pretrained(tmp_path / "round-01" / "model").config.task == TASK
 
 
+def test_a_policy_that_nobody_beats_stays_and_is_not_evaluated_again(tmp_path, quick, monkeypatch):
+    def favours_before(recorded, limit):
+        return {name: float(name == "before") for name in recorded}
+
+    monkeypatch.setattr(importlib.import_module("agents.candidates"), "foretold_returns", favours_before)
+    arguments = {"record_steps": 120, "imagine_steps": 128, "obs": "state", "preset": quick, "episodes": 2}
+    arguments |= {"progress": False, "config": cli.ImagineConfig(horizon=10, **PPO)}
+    first, second = loop(TASK, tmp_path, rounds=2, **arguments)
+    assert second.evaluation is first.evaluation
+    assert read_rows(tmp_path / "loop.jsonl")[1]["return_mean"] == first.evaluation.mean
+    weights = [Policy.load(done.policy).network.state_dict() for done in (first, second)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert second.policy_steps == 2 * first.policy_steps, "what was dreamed in vain counts"
+
+
 def test_of_several_policies_the_one_that_reality_prefers_goes_on(tmp_path, quick, monkeypatch):
     arguments = {"record_steps": 120, "imagine_steps": 128, "policies": 3, "obs": "state", "preset": quick}
     arguments |= {"episodes": 2, "progress": False, "config": cli.ImagineConfig(horizon=10, **PPO)}
