@@ -125,7 +125,8 @@ def start_policy(
                 f"got {getattr(old.config, name)}; leave init out to start afresh"
             )
     shape: dict[str, Any] = {name: getattr(old.config, name) for name in config.policy_fields()}
-    policy = Policy(PolicyConfig(**spaces, **shape, steps=old.config.steps), model=model, seed=seed)
+    shape |= {"steps": old.config.steps, "returns": old.config.returns}
+    policy = Policy(PolicyConfig(**spaces, **shape), model=model, seed=seed)
     policy.network.load_state_dict(old.network.state_dict())
     policy.translate(*model.latents_of(old.model))
     return policy

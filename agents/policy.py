@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU}
 
+NO_RETURNS = (0.0, 1.0, 1e-4)  # of SB3's VecNormalize before its first step
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyConfig:
@@ -45,6 +47,8 @@ class PolicyConfig:
         steps: Environment steps that the policy was trained for.
         trained_on: "dream" or "real".
         seed: Seed of the training.
+        returns: Mean, variance and number of the discounted returns that it has learned from. PPO divides rewards by
+            their deviation, and what the critic foretells is in that unit: training goes on with it.
     """
 
     task: str
@@ -58,6 +62,7 @@ class PolicyConfig:
     steps: int = 0
     trained_on: str = "dream"
     seed: int = 0
+    returns: tuple[float, float, float] = NO_RETURNS
 
     def __post_init__(self) -> None:
         """Checks every field.
@@ -78,6 +83,7 @@ class PolicyConfig:
             ("steps", _is_int(self.steps, 0), "an integer >= 0"),
             ("trained_on", self.trained_on in ("dream", "real"), "'dream' or 'real'"),
             ("seed", _is_int(self.seed, 0), "an integer >= 0"),
+            ("returns", _are_moments(self.returns), "a finite mean, a variance >= 0 and a number above 0"),
         ):
             if not good:
                 raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
@@ -299,3 +305,7 @@ def _is_number(value: object) -> bool:
 
 def _are_numbers(values: object) -> bool:
     return isinstance(values, tuple) and len(values) > 0 and all(map(_is_number, values))
+
+
+def _are_moments(value: object) -> bool:
+    return _are_numbers(value) and len(value) == 3 and value[1] >= 0 and value[2] > 0  # type: ignore

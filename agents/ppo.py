@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,7 +34,8 @@ def learn(
     """Improves `policy` in place by PPO.
 
     Args:
-        policy: Starts from these weights; after an interrupt or an error it holds the last complete update.
+        policy: Starts from these weights and this unit of reward; after an interrupt or an error it holds the last
+            complete update.
         env: SB3 vector environment over the policy's observations, actions in the task's own unit. Closed at the end.
         steps: At least this many environment steps; PPO ends with a whole rollout.
         config: Hyper-parameters.
@@ -52,6 +54,9 @@ def learn(
     ranges.check_whole("steps", steps, 1)
     guarded = GuardedVecEnv(VecMonitor(env), policy.config, env_threads=torch.get_num_threads())
     normalised = VecNormalize(guarded, norm_obs=False, gamma=config.gamma, clip_reward=config.reward_clip)
+    returns = normalised.ret_rms
+    mean, variance, count = policy.config.returns
+    returns.mean, returns.var, returns.count = np.asarray(mean), np.asarray(variance), count
     with _global_seeds_restored(), torch_threads(1):
         ppo = PPO(
             "MlpPolicy",
@@ -79,6 +84,9 @@ def learn(
         try:
             ppo.learn(steps, callback=[_KeepWeights(policy), *callbacks])
         finally:
+            moments = (float(returns.mean), float(returns.var), float(returns.count))
+            if np.isfinite(moments).all():  # rewards of 1e200 are finite, their variance is not
+                policy.config = replace(policy.config, returns=moments)
             normalised.close()
     return int(ppo.num_timesteps)
 

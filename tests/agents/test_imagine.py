@@ -83,6 +83,18 @@ def test_a_warm_start_goes_on_from_the_stored_policy(toy, tmp_path):
     assert json.loads((tmp_path / "b" / "metrics.jsonl").read_text().splitlines()[-1])["steps"] == third.config.steps
 
 
+def test_a_warm_start_keeps_the_unit_that_its_critic_foretells_in(toy, tmp_path):
+    """Measured anew, the first rewards are divided by the deviation of one step's, ten times too small."""
+    first = _train(toy, tmp_path / "a")
+    mean, variance, count = first.config.returns
+    assert 4 < mean < 8 and 10 < variance < 40 and count == pytest.approx(first.config.steps, abs=1)
+    second = _train(toy, tmp_path / "b", steps=2048, init=first)
+    assert second.config.returns[2] == pytest.approx(count + 2048)
+    rows = [json.loads(line) for line in (tmp_path / "b" / "metrics.jsonl").read_text().splitlines()]
+    lost = [row["train/value_loss"] for row in rows if "train/value_loss" in row]
+    assert lost[0] < 3 * lost[-1], "with another unit it was 20 and then 0.04"
+
+
 @pytest.mark.parametrize("hidden", [(), (8, 8)])
 def test_a_policy_acts_on_new_latents_as_it_did_on_the_old(toy, hidden):
     """The next round's model measures states in other units; the policy must not notice."""

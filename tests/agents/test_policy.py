@@ -28,6 +28,7 @@ CONFIG = PolicyConfig(
     action_low=(-2.0, 0.0),
     action_high=(2.0, 1.0),
     hidden=(8, 8),
+    returns=(1.5, 2.0, 64.0),
 )
 
 
@@ -46,6 +47,7 @@ def test_a_loaded_policy_acts_as_the_saved_one(saved):
     loaded = Policy.load(folder)
     np.testing.assert_array_equal(loaded.act(obs), policy.act(obs))
     assert loaded.config == policy.config and loaded.config.steps == 7
+    assert loaded.config.returns == (1.5, 2.0, 64.0)
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model", "policy.safetensors"]
 
 
@@ -97,6 +99,9 @@ def test_a_wrong_observation_is_refused(saved, obs):
         {"trained_on": "mars"},
         {"steps": -1},
         {"task": ""},
+        {"returns": (0.0, 1.0)},
+        {"returns": (0.0, -1.0, 5.0)},
+        {"returns": (0.0, float("inf"), 5.0)},
     ],
 )
 def test_a_bad_config_names_its_field(change):
