@@ -190,6 +190,21 @@ def test_the_page_tells_the_trend_it_was_given():
     assert "went from 19.5 to 1.5" in render(_report(learning_curve=curve), Media(fps=25.0))
 
 
+@pytest.mark.parametrize(
+    ("rounds", "policies", "told"),
+    [
+        (1, 1, None),
+        (2, 1, "the one from which it began"),
+        (1, 2, "In each round 2 policies"),
+        (2, 3, "In each round 3 p"),
+    ],
+)
+def test_the_page_tells_who_met_whom(rounds, policies, told):
+    done = {"real_steps": 100, "policy_steps": 300, "mean": 1.0, "sem": 0.1, "episodes": 3}
+    page = render(_report(rounds=rounds * [done], policies=policies), Media(fps=25.0))
+    assert (told or "How did it learn?") in page and ("went on: its" in page) == (told is not None)
+
+
 @pytest.mark.parametrize(("seconds", "slower"), [(1.0, 3), (10.0, 1), (0.1, 4), (2.0, 2)])
 def test_short_films_are_slowed(seconds, slower):
     assert slow_motion(seconds) == slower
