@@ -93,23 +93,9 @@ STUDIES = (
         starts="initial",
     ),
     Study(task="wmenv/HalfCheetah-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100),
+    Study(task="wmenv/Hopper-v0", obs="state", rounds=8, record_steps=4_000, imagine_steps=30_000, horizon=200),
     Study(
-        task="wmenv/Hopper-v0",
-        obs="state",
-        rounds=12,
-        record_steps=2_000,
-        imagine_steps=16_000,
-        horizon=200,
-        behaviour="explore",
-    ),
-    Study(
-        task="wmenv/dmc-cheetah-run-v0",
-        obs="state",
-        rounds=10,
-        record_steps=2_500,
-        imagine_steps=16_000,
-        horizon=100,
-        behaviour="explore",
+        task="wmenv/dmc-cheetah-run-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
     ),
     Study(
         task="wmenv/dmc-walker-walk-v0", obs="state", rounds=5, record_steps=8_000, imagine_steps=50_000, horizon=100
