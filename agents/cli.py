@@ -204,9 +204,9 @@ class Loop:
         task: Id of the task.
         out: Folder of data, models and policies.
         rounds: Rounds in all.
-        record_steps: Real steps of each round.
+        record_steps: Real steps of each round, and once more after the last, to choose by.
         imagine_steps: Dreamed steps of each round and policy.
-        policies: Policies dreamed in each round; the one that does best in the next recording goes on.
+        policies: Policies dreamed in each round; in the next recording they meet the one before, and the best goes on.
         obs: Learn from frames or from the state.
         preset: Size of the world model.
         behaviour: What acts in the first round: "random", "random:N", "explore" or "zero".

@@ -84,7 +84,7 @@ def loop(
         task: Id of the real task.
         out: Gets `data/`, `round-00/model`, `round-00/policy`, ... and `loop.jsonl`, a row a round.
         rounds: How many in all.
-        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by policies and noise.
+        record_steps: Real steps recorded in each; in round 0 by exploring actions, then by policies with noise.
         imagine_steps: Steps dreamed in each, by each policy.
         policies: How many are dreamed in each round, from as many seeds. They share the next recording with the one
             from which they began, and the best there goes on (see candidates.py); so the last round, too, is followed
