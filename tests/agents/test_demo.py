@@ -1,11 +1,14 @@
 """The demo from end to end, on frames, with almost no training: what it leaves behind is whole and says what it is."""
 
 import json
+import sys
+from unittest.mock import create_autospec
 
 import pytest
 import tyro
 
 from agents import cli
+from agents.baselines import train_real
 from agents.config import DemoConfig, ImagineConfig, command_options
 from agents.demo import demo, prepare, summary
 from agents.policy import Policy
@@ -32,8 +35,11 @@ def run(tmp_path_factory, quick):
             episodes=3,
             seed=1,
         )
-        ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20)
+        ppo = ImagineConfig(num_envs=16, rollout=8, minibatches=2, epochs=1, hidden=(8,), horizon=20, gamma=0.98)
+        rival = create_autospec(train_real, side_effect=train_real)
+        patch.setattr(sys.modules[demo.__module__], "train_real", rival)
         report = demo(out, config=config, ppo=ppo, progress=False)
+        assert rival.call_args.kwargs["gamma"] == 0.98, "who is compared wants the same"
     return out, report
 
 
@@ -64,7 +70,7 @@ def test_its_commands_are_understood_and_say_all_options(run):
     line = next(line for line in run[1]["commands"] if line.startswith("wmenv loop"))
     loop = tyro.cli(cli.Loop, args=line.split()[2:])
     assert (loop.ppo.num_envs, loop.ppo.hidden, loop.ppo.horizon, loop.ppo.epochs) == (16, (8,), 20, 1)
-    assert loop.policies == 2 and loop.seed == 1
+    assert loop.ppo.gamma == 0.98 and loop.policies == 2 and loop.seed == 1
     odd = ImagineConfig(num_envs=16, verify=True, starts="initial", target_kl=0.1, hidden=(8, 9))
     parsed = tyro.cli(cli.Imagine, args=["m", "--steps", "1", "--out", "o", *command_options(odd).split()])
     assert parsed.ppo == odd and command_options(ImagineConfig()) == ""
