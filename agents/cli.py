@@ -18,7 +18,7 @@ import tyro
 
 from wmenv import WmenvError
 
-from .config import DEMO_PPO, DemoConfig, ImagineConfig
+from .config import DemoConfig, ImagineConfig
 from .progress import progress_bar, say
 from .verbs.align import Align
 from .verbs.bench import Bench
@@ -269,7 +269,7 @@ class Demo:
 
     out: Path = Path("runs/demo")
     demo: Annotated[DemoConfig, tyro.conf.arg(name="")] = field(default_factory=DemoConfig)
-    ppo: Annotated[ImagineConfig, tyro.conf.arg(name="ppo")] = DEMO_PPO
+    ppo: Annotated[ImagineConfig, tyro.conf.arg(name="ppo")] = field(default_factory=ImagineConfig)
 
     def run(self) -> int:
         """Runs the demo."""

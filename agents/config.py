@@ -191,9 +191,6 @@ class DemoConfig:
         return self.imagine_steps // (self.rounds * self.policies)
 
 
-DEMO_PPO = ImagineConfig(gamma=0.999)
-"""The demo's: a cart drifts for hundreds of steps before the pole falls; a discount of .99 does not look so far."""
-
 REAL_PPO = PPOConfig(num_envs=8, rollout=256, minibatches=32, epochs=10, learning_rate=3e-4)
 """For the real task: SB3's own defaults (2,048 steps an update, batches of 64, 10 epochs), over 8 environments."""
 

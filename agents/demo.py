@@ -17,7 +17,7 @@ from .align import AlignConfig
 from .baselines import train_real
 from .callbacks import RECORD_NAME
 from .comparison import heldout_media, measure_speed
-from .config import DEMO_PPO, DemoConfig, ImagineConfig, command_options
+from .config import DemoConfig, ImagineConfig, command_options
 from .evaluate import Evaluation, evaluate
 from .imagine import dream_options, load_model
 from .loop import LOG_NAME, Round, check_plan, loop
@@ -80,7 +80,7 @@ def demo(
         out: Gets data/, model/, policy/, aligned/, report.json and report.html; what an earlier demo left there is
             replaced.
         config: How much of everything.
-        ppo: Hyper-parameters of PPO in dreams, None for `DEMO_PPO`; its discount is also that of PPO on the real task.
+        ppo: Hyper-parameters of PPO in dreams; its discount is also that of PPO on the real task.
         progress: Say on stderr where it is.
         command: What the page names as the command that made it.
 
@@ -93,7 +93,7 @@ def demo(
         KeyboardInterrupt: After saving what was under way.
     """
     config = config or DemoConfig()
-    ppo = ppo or DEMO_PPO
+    ppo = ppo or ImagineConfig()
     plan: dict[str, Any] = {"preset": config.preset, "behaviour": config.behaviour, "policies": config.policies}
     plan |= {"record_steps": config.each_record_steps, "obs": config.obs, "config": ppo}
     check_plan(config.task, **plan)  # before an earlier demo is deleted
