@@ -59,6 +59,7 @@ class Study:
         preset: Sizes of the model.
         updates: Rounds of every method.
         whole: Frames of a dream that is judged as a clip, by the methods that judge so: fewer where episodes are short.
+        gamma: Discount per step of that PPO.
     """
 
     task: str
@@ -70,11 +71,19 @@ class Study:
     preset: Preset = SMALL
     updates: int = 240
     whole: int = 24
+    gamma: float = 0.99
 
 
 STUDIES = (
     Study(task="wmenv/Reacher-v0", record_steps=2_000, behaviour="explore", imagine_steps=150_000, horizon=50),
-    Study(task="wmenv/Hopper-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
+    Study(
+        task="wmenv/Hopper-v0",
+        record_steps=4_000,
+        behaviour="explore",
+        imagine_steps=150_000,
+        horizon=100,
+        gamma=0.999,  # as in benchmarks/returns.py
+    ),
     Study(task="wmenv/HalfCheetah-v0", record_steps=4_000, behaviour="explore", imagine_steps=150_000, horizon=100),
     Study(
         task="wmenv/InvertedPendulum-v0",
@@ -182,7 +191,7 @@ class Bench:
             clips = 0 if config.method == "supervised" else config.updates * config.starts * config.group
         tuned = time.monotonic() - begun
         found = self.examiner.examine(model)
-        options = ImagineConfig(horizon=study.horizon)
+        options = ImagineConfig(horizon=study.horizon, gamma=study.gamma)
         policy = imagine(model, study.imagine_steps, folder / "policy", config=options, seed=self.seed)
         real = evaluate(policy, task=study.task, episodes=EPISODES, world=DATA_WORLD.to_dict())
         dreamed = evaluate(policy, model=model, episodes=EPISODES)
