@@ -113,8 +113,9 @@ def demo(
             "baseline", f"PPO on the real task for the same {store.num_steps:,} real steps, and its evaluation"
         ):
             with progress_bar("PPO, real", wanted=progress) as show:
-                options: dict[str, Any] = {"seed": seed, "gamma": ppo.gamma, "progress": show}
-                rival = train_real(task, model, store.num_steps, out / "policy_real", **options)
+                rival = train_real(
+                    task, model, store.num_steps, out / "policy_real", seed=seed, progress=show, gamma=ppo.gamma
+                )
             arms["real_equal_steps"] = _evaluate(rival, config, progress, task=task)
         with stages("measure", "error against horizon, speed, films"):
             half = config.heldout_steps // 2
