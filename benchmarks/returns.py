@@ -152,10 +152,10 @@ def run(study: Study, seed: int) -> None:
     policies: dict[str, Any] = {"random": "random", "zero": "zero", "dream": last / "policy"}
     returns = {arm: _earned(study, policy) for arm, policy in policies.items()}
     for arm, steps in (("real_equal_steps", store.num_steps), ("real_equal_policy_steps", dreamed)):
-        rivals = [
-            _earned(study, train_real(study.task, model, steps, out / arm, seed=seed, gamma=gamma)) | {"gamma": gamma}
-            for gamma in sorted({study.gamma, USUAL_GAMMA})
-        ]
+        rivals = []
+        for gamma in sorted({study.gamma, USUAL_GAMMA}):
+            rival = train_real(study.task, model, steps, out / f"{arm}-{gamma:g}", seed=seed, gamma=gamma)
+            rivals.append(_earned(study, rival) | {"gamma": gamma})
         returns[arm] = max(rivals, key=lambda earned: earned["mean"])
     append_result(
         "returns",
